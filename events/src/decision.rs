@@ -1,0 +1,203 @@
+//! Our answer to a command: one per command, recorded, with all its events.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::chain::Head;
+use crate::command::{Claim, Command};
+use crate::event::Event;
+use crate::ids::{CustomerId, Partition, ReportId};
+use crate::time::Timestamp;
+
+/// The format of records that this build writes and reads.
+pub const FORMAT: u32 = 1;
+
+/// One decision record, read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Term of the owner that decided.
+    pub term: u64,
+    /// Place in the partition.
+    pub seq: u64,
+    /// Rolling head before this record.
+    pub prev: Head,
+    /// When it was decided, by the owner's clock; never earlier than the decision before it.
+    pub decided_at: Timestamp,
+    /// Version of the rules that decided.
+    pub rules: Box<str>,
+    /// Where the command came from.
+    pub source: SourceRef,
+    /// The command as asked.
+    pub command: Command,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The facts, in order.
+    pub events: Vec<Event>,
+}
+
+/// Where a command came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum SourceRef {
+    /// The queue of this process.
+    Local,
+    /// The commands topic.
+    Topic {
+        /// Partition of the topic.
+        partition: Partition,
+        /// Offset of the command.
+        offset: u64,
+        /// Offset of the command decided before it.
+        prev_offset: Option<u64>,
+    },
+}
+
+/// What became of a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was done.
+    Accepted(Accepted),
+    /// We said no.
+    Rejected(Rejection),
+    /// It is held until a slot has answered a claim.
+    Deferred(Deferred),
+    /// It was sent on to the partition where its customer lives.
+    Forwarded {
+        /// That partition.
+        partition: Partition,
+    },
+    /// It was no command.
+    DeadLettered {
+        /// Why.
+        reason: Box<str>,
+    },
+}
+
+/// The customer and its version before and after.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Accepted {
+    /// The customer (or the slot, for follow-ups to one).
+    pub customer_id: CustomerId,
+    /// Version before.
+    pub from_version: u64,
+    /// Version after: so many events more.
+    pub to_version: u64,
+    /// Reports that had been recorded before, with the same content.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub duplicates: Vec<ReportId>,
+    /// Reports whose id had been recorded before with other content: not recorded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conflicts: Vec<ReportId>,
+}
+
+/// What a held command waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Deferred {
+    /// The customer that holds it.
+    pub customer_id: CustomerId,
+    /// The claim.
+    pub claim: Claim,
+}
+
+/// A refusal: a value, recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Rejection {
+    /// Why, in a stable word.
+    pub code: RejectionCode,
+    /// Why, in a sentence.
+    pub detail: Box<str>,
+    /// JSON pointer into the patch or the reports, where one place is at fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<Box<str>>,
+}
+
+/// The stable words of refusals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RejectionCode {
+    /// No such customer in the scope.
+    UnknownCustomer,
+    /// The key belongs to another customer.
+    KeyTaken,
+    /// A customer with that id is there already.
+    CustomerExists,
+    /// The customer is archived and takes no changes.
+    CustomerArchived,
+    /// The customer is at another version than expected.
+    VersionMismatch,
+    /// The command id was used for something else.
+    CommandIdReused,
+    /// The idempotency key was used for something else.
+    IdempotencyKeyReused,
+    /// A change of the key is under way.
+    ChangeInProgress,
+    /// The catalogue has no such tier.
+    UnknownTier,
+    /// The contract would end before it begins.
+    ContractDatesInverted,
+    /// The period would end before it begins.
+    PeriodInverted,
+    /// Two entries for one feature.
+    DuplicateFeature,
+    /// An entry of the billing controls breaks a rule.
+    ControlInvalid,
+    /// The metadata would be too large.
+    MetadataTooLarge,
+    /// The report to be corrected is not known.
+    UnknownReport,
+    /// The amounts add up to more than can be kept exactly.
+    AmountOutOfRange,
+    /// A rule about parents is broken, or parents cannot be set here yet.
+    ParentRefused,
+    /// A customer id that is not ours to give.
+    CustomerIdRefused,
+    /// A follow-up that nothing waits for.
+    NothingHeld,
+    /// The rules failed on this command. It changed nothing; others go on.
+    InternalFault,
+}
+
+impl RejectionCode {
+    /// Gives the word used in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownCustomer => "unknown_customer",
+            Self::KeyTaken => "key_taken",
+            Self::CustomerExists => "customer_exists",
+            Self::CustomerArchived => "customer_archived",
+            Self::VersionMismatch => "version_mismatch",
+            Self::CommandIdReused => "command_id_reused",
+            Self::IdempotencyKeyReused => "idempotency_key_reused",
+            Self::ChangeInProgress => "change_in_progress",
+            Self::UnknownTier => "unknown_tier",
+            Self::ContractDatesInverted => "contract_dates_inverted",
+            Self::PeriodInverted => "period_inverted",
+            Self::DuplicateFeature => "duplicate_feature",
+            Self::ControlInvalid => "control_invalid",
+            Self::MetadataTooLarge => "metadata_too_large",
+            Self::UnknownReport => "unknown_report",
+            Self::AmountOutOfRange => "amount_out_of_range",
+            Self::ParentRefused => "parent_refused",
+            Self::CustomerIdRefused => "customer_id_refused",
+            Self::NothingHeld => "nothing_held",
+            Self::InternalFault => "internal_fault",
+        }
+    }
+}
+
+impl Rejection {
+    /// Makes a refusal that points at no single place.
+    pub fn new(code: RejectionCode, detail: impl Into<Box<str>>) -> Self {
+        Self { code, detail: detail.into(), pointer: None }
+    }
+
+    /// Makes a refusal that points at one place of the patch or the reports.
+    pub fn at(
+        code: RejectionCode,
+        pointer: impl Into<Box<str>>,
+        detail: impl Into<Box<str>>,
+    ) -> Self {
+        Self { code, detail: detail.into(), pointer: Some(pointer.into()) }
+    }
+}

@@ -1,0 +1,90 @@
+//! The catalogue: every event, with its type name and version as they stand in the journal.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::customer::{
+    BillingControlsSet, BudgetSet, BudgetThresholdReached, ContractSet, CustomerArchived,
+    CustomerCreated, CustomerUpdated, KeyChanged, KeyClaimed, KeyReleased, ParentChanged,
+    PolicyChanged, StatusChanged, TierChanged, UsageRecorded,
+};
+
+/// A fact about one customer (the last two: about the slot of a key). Reading is the codec's work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(tag = "type")]
+pub enum Event {
+    /// A customer was born.
+    #[serde(rename = "CustomerCreated.v1")]
+    CustomerCreated(CustomerCreated),
+    /// Profile or links changed.
+    #[serde(rename = "CustomerUpdated.v1")]
+    CustomerUpdated(CustomerUpdated),
+    /// Another tier, or other terms.
+    #[serde(rename = "TierChanged.v1")]
+    TierChanged(TierChanged),
+    /// Suspended or reactivated.
+    #[serde(rename = "StatusChanged.v1")]
+    StatusChanged(StatusChanged),
+    /// Contract dates set.
+    #[serde(rename = "ContractSet.v1")]
+    ContractSet(ContractSet),
+    /// Budget set.
+    #[serde(rename = "BudgetSet.v1")]
+    BudgetSet(BudgetSet),
+    /// Spending policy changed.
+    #[serde(rename = "PolicyChanged.v1")]
+    PolicyChanged(PolicyChanged),
+    /// Billing controls set.
+    #[serde(rename = "BillingControlsSet.v1")]
+    BillingControlsSet(BillingControlsSet),
+    /// Another key.
+    #[serde(rename = "KeyChanged.v1")]
+    KeyChanged(KeyChanged),
+    /// Another parent.
+    #[serde(rename = "ParentChanged.v1")]
+    ParentChanged(ParentChanged),
+    /// Something was used.
+    #[serde(rename = "UsageRecorded.v1")]
+    UsageRecorded(UsageRecorded),
+    /// A share of a budget was used.
+    #[serde(rename = "BudgetThresholdReached.v1")]
+    BudgetThresholdReached(BudgetThresholdReached),
+    /// The customer takes no changes any more.
+    #[serde(rename = "CustomerArchived.v1")]
+    CustomerArchived(CustomerArchived),
+    /// A slot gave its key away.
+    #[serde(rename = "KeyClaimed.v1")]
+    KeyClaimed(KeyClaimed),
+    /// A slot took its key back.
+    #[serde(rename = "KeyReleased.v1")]
+    KeyReleased(KeyReleased),
+}
+
+impl Event {
+    /// Gives the type name with its version, as it stands in the journal.
+    pub const fn type_name(&self) -> &'static str {
+        match self {
+            Self::CustomerCreated(_) => "CustomerCreated.v1",
+            Self::CustomerUpdated(_) => "CustomerUpdated.v1",
+            Self::TierChanged(_) => "TierChanged.v1",
+            Self::StatusChanged(_) => "StatusChanged.v1",
+            Self::ContractSet(_) => "ContractSet.v1",
+            Self::BudgetSet(_) => "BudgetSet.v1",
+            Self::PolicyChanged(_) => "PolicyChanged.v1",
+            Self::BillingControlsSet(_) => "BillingControlsSet.v1",
+            Self::KeyChanged(_) => "KeyChanged.v1",
+            Self::ParentChanged(_) => "ParentChanged.v1",
+            Self::UsageRecorded(_) => "UsageRecorded.v1",
+            Self::BudgetThresholdReached(_) => "BudgetThresholdReached.v1",
+            Self::CustomerArchived(_) => "CustomerArchived.v1",
+            Self::KeyClaimed(_) => "KeyClaimed.v1",
+            Self::KeyReleased(_) => "KeyReleased.v1",
+        }
+    }
+
+    /// Tells whether the event is about a customer and counts in its version. The others are about a
+    /// slot and have no part in any customer's history.
+    pub const fn counts_in_version(&self) -> bool {
+        !matches!(self, Self::KeyClaimed(_) | Self::KeyReleased(_))
+    }
+}

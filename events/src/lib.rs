@@ -1,0 +1,20 @@
+//! The facts of Tallybook. Pure: no I/O, no clock, no async; both sides use it.
+//!
+//! - [`command`]: what was asked. [`decision`]: our answer, one per command. [`event`]: the catalogue
+//!   of facts, by concept in [`customer`].
+//! - [`chain`]: which records of a journal count: the reader rule. [`codec`]: bytes and records.
+//! - [`ids`], [`text`], [`money`], [`time`], [`period`], [`field`], [`json`]: the words they are made of.
+
+pub mod command;
+pub mod decision;
+pub mod event;
+pub mod customer;
+pub mod chain;
+pub mod codec;
+pub mod ids;
+pub mod text;
+pub mod money;
+pub mod time;
+pub mod period;
+pub mod field;
+pub mod json;

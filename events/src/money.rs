@@ -1,0 +1,368 @@
+//! Amounts of money and quantities: exact decimals, read from the text of a JSON number or string,
+//! never through a float.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use rust_decimal::{Decimal, RoundingStrategy};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::value::RawValue;
+
+use crate::text::TextError;
+
+/// Most digits after the point. Sums of amounts in this range stay exact.
+pub const MAX_SCALE: u32 = 12;
+/// An amount is below this: 10^12.
+const LIMIT: Decimal = Decimal::from_parts(0xD4A5_1000, 0xE8, 0, false, 0);
+/// Longest text of a number that is read at all.
+const MAX_TEXT: usize = 64;
+
+/// Money in USD, or a quantity: 0 or more, below 10^12, at most 12 digits after the point.
+///
+/// In JSON a string (`"12.50"` reads and prints as `"12.5"`); a number is read from its text.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Amount(Decimal);
+
+impl Amount {
+    /// Nothing.
+    pub const ZERO: Self = Self(Decimal::ZERO);
+
+    /// Checks a decimal.
+    ///
+    /// # Errors
+    /// When it is negative, 10^12 or more, or has more than 12 digits after the point.
+    pub fn new(decimal: Decimal) -> Result<Self, TextError> {
+        let decimal = decimal.normalize();
+        if decimal.is_sign_negative() {
+            return Err(TextError::new("must not be negative"));
+        }
+        if decimal >= LIMIT {
+            return Err(TextError::new("is out of range: must be below 1000000000000"));
+        }
+        if decimal.scale() > MAX_SCALE {
+            return Err(TextError::new(
+                "is out of range: must have at most 12 digits after the point",
+            ));
+        }
+        Ok(Self(decimal))
+    }
+
+    /// Gives the decimal.
+    pub const fn decimal(self) -> Decimal {
+        self.0
+    }
+
+    /// Gives the amount with a markup in per cent on top, rounded half to even at 12 digits;
+    /// nothing when that is out of range.
+    #[must_use]
+    pub fn marked_up(self, percentage: Self) -> Option<Self> {
+        if percentage.0.is_zero() {
+            return Some(self);
+        }
+        let factor = Decimal::ONE.checked_add(percentage.0.checked_div(Decimal::ONE_HUNDRED)?)?;
+        let product = self.0.checked_mul(factor)?;
+        let rounded =
+            product.round_dp_with_strategy(MAX_SCALE, RoundingStrategy::MidpointNearestEven);
+        Self::new(rounded).ok()
+    }
+}
+
+impl From<u32> for Amount {
+    fn from(value: u32) -> Self {
+        Self(Decimal::from(value))
+    }
+}
+
+impl FromStr for Amount {
+    type Err = TextError;
+    fn from_str(text: &str) -> Result<Self, TextError> {
+        parse_decimal(text).and_then(Self::new)
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, formatter)
+    }
+}
+
+impl fmt::Debug for Amount {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, formatter)
+    }
+}
+
+impl Serialize for Amount {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize_decimal(&self.0, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let decimal = deserialize_decimal(deserializer)?;
+        Self::new(decimal).map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for Amount {
+    fn schema_name() -> Cow<'static, str> {
+        "Amount".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A decimal, 0 or more, below 10^12, at most 12 digits after the point",
+            "anyOf": [
+                {"type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?([eE][+-]?[0-9]+)?$"},
+                {"type": "number", "minimum": 0, "exclusiveMaximum": 1_000_000_000_000_i64}
+            ]
+        })
+    }
+}
+
+/// A sum of amounts, or a difference: exact, may be negative. In JSON a string.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Total(Decimal);
+
+impl Total {
+    /// Nothing.
+    pub const ZERO: Self = Self(Decimal::ZERO);
+
+    /// Gives the decimal.
+    pub const fn decimal(self) -> Decimal {
+        self.0
+    }
+
+    /// Adds an amount; nothing when the sum has no exact decimal any more.
+    #[must_use]
+    pub fn plus(self, amount: Amount) -> Option<Self> {
+        exact_sum(self.0, amount.0).map(Self)
+    }
+
+    /// Takes an amount away; nothing when the difference has no exact decimal any more.
+    #[must_use]
+    pub fn minus(self, amount: Amount) -> Option<Self> {
+        exact_sum(self.0, -amount.0).map(Self)
+    }
+
+    /// Adds another total; nothing when the sum has no exact decimal any more.
+    #[must_use]
+    pub fn and(self, other: Self) -> Option<Self> {
+        exact_sum(self.0, other.0).map(Self)
+    }
+}
+
+impl From<Amount> for Total {
+    fn from(amount: Amount) -> Self {
+        Self(amount.0)
+    }
+}
+
+impl FromStr for Total {
+    type Err = TextError;
+    fn from_str(text: &str) -> Result<Self, TextError> {
+        let (negative, digits) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+        let decimal = parse_decimal(digits)?.normalize();
+        Ok(Self(if negative { -decimal } else { decimal }))
+    }
+}
+
+impl fmt::Display for Total {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, formatter)
+    }
+}
+
+impl fmt::Debug for Total {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, formatter)
+    }
+}
+
+impl Serialize for Total {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize_decimal(&self.0, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Total {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        crate::text::deserialize_text(deserializer, "a decimal as a string")
+    }
+}
+
+impl JsonSchema for Total {
+    fn schema_name() -> Cow<'static, str> {
+        "Total".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "pattern": "^-?[0-9]+(\\.[0-9]+)?$"})
+    }
+}
+
+/// Adds without rounding. `Decimal` would round a sum of more than 28 digits: caught by taking back.
+fn exact_sum(a: Decimal, b: Decimal) -> Option<Decimal> {
+    let sum = a.checked_add(b)?;
+    if sum.scale() >= a.scale().max(b.scale()) || sum.is_zero() {
+        return Some(sum.normalize());
+    }
+    let exact = sum.checked_sub(b)? == a && sum.checked_sub(a)? == b;
+    exact.then(|| sum.normalize())
+}
+
+/// Reads a JSON number's text (or the same in a string): no sign but in the exponent.
+fn parse_decimal(text: &str) -> Result<Decimal, TextError> {
+    if text.len() > MAX_TEXT {
+        return Err(TextError::new("is out of range: too many digits"));
+    }
+    if text.starts_with('-') {
+        return Err(TextError::new("must not be negative"));
+    }
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        None => (text, 0),
+        Some((mantissa, exponent)) => {
+            let digits = exponent.trim_start_matches(['+', '-']);
+            if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+                return Err(TextError::new("is not a decimal number"));
+            }
+            let exponent: i32 = exponent.parse().map_err(|_| TextError::new("is out of range"))?;
+            (mantissa, exponent)
+        }
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(fraction) {
+        return Err(TextError::new("is not a decimal number"));
+    }
+    let out_of_range = || TextError::new("is out of range: more digits than can be kept exactly");
+    let decimal = Decimal::from_str_exact(mantissa).map_err(|_| out_of_range())?;
+    shift(decimal.normalize(), exponent).ok_or_else(out_of_range)
+}
+
+/// Multiplies by a power of ten, exactly.
+fn shift(decimal: Decimal, exponent: i32) -> Option<Decimal> {
+    if decimal.is_zero() || exponent == 0 {
+        return Some(decimal);
+    }
+    let scale = i64::from(decimal.scale()) - i64::from(exponent);
+    let (mantissa, scale) = match u32::try_from(scale) {
+        Ok(scale) => (decimal.mantissa(), scale),
+        Err(_) => {
+            let zeros = u32::try_from(-scale).ok()?;
+            (decimal.mantissa().checked_mul(10_i128.checked_pow(zeros)?)?, 0)
+        }
+    };
+    Decimal::try_from_i128_with_scale(mantissa, scale).ok()
+}
+
+fn serialize_decimal<S: Serializer>(decimal: &Decimal, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(decimal)
+}
+
+fn deserialize_decimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Decimal, D::Error> {
+    let raw = <&RawValue>::deserialize(deserializer)?.get();
+    match raw.as_bytes().first() {
+        Some(b'"') => {
+            let text: Cow<'_, str> = serde_json::from_str(raw).map_err(de::Error::custom)?;
+            parse_decimal(&text).map_err(de::Error::custom)
+        }
+        Some(b'0'..=b'9' | b'-') => parse_decimal(raw).map_err(de::Error::custom),
+        Some(b'n') => Err(de::Error::custom("invalid type: null, expected a decimal number")),
+        _ => Err(de::Error::custom("expected a decimal, as a number or a string")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<String, String> {
+        serde_json::from_str::<Amount>(json).map(|a| a.to_string()).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn numbers_are_read_from_their_text() {
+        for (json, text) in [
+            ("0", "0"),
+            ("12.50", "12.5"),
+            ("\"12.50\"", "12.5"),
+            ("0.1", "0.1"),
+            ("1e3", "1000"),
+            ("1.5E-3", "0.0015"),
+            ("100e-2", "1"),
+            ("999999999999.999999999999", "999999999999.999999999999"),
+            ("0.30000000000000004e0", "out"),
+            ("0e999", "0"),
+        ] {
+            let got = read(json);
+            if text == "out" {
+                assert!(got.unwrap_err().contains("out of range"), "{json}");
+            } else {
+                assert_eq!(got.as_deref(), Ok(text), "{json}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_amount_is_refused() {
+        for json in [
+            "-0",
+            "-1",
+            "1e999",
+            "1e-999",
+            "1e12",
+            "1000000000000",
+            "\"\"",
+            "\"1,5\"",
+            "\" 1\"",
+            "\"+1\"",
+            "\"1.\"",
+            "\".5\"",
+            "\"NaN\"",
+            "\"0x10\"",
+            "\"1_000\"",
+            "null",
+            "true",
+            "[]",
+            "{}",
+            "1234567890123456789012345678901234567890",
+            "0.1234567890123456789012345678901234567890",
+            "0.0000000000001",
+        ] {
+            assert!(read(json).is_err(), "{json} gave {:?}", read(json));
+        }
+    }
+
+    #[test]
+    fn a_markup_is_exact_or_rounded_half_to_even() {
+        let amount = |text: &str| text.parse::<Amount>().unwrap();
+        assert_eq!(amount("45.67").marked_up(amount("20")), Some(amount("54.804")));
+        assert_eq!(amount("1").marked_up(Amount::ZERO), Some(amount("1")));
+        assert_eq!(
+            amount("0.000000000001").marked_up(amount("50")),
+            Some(amount("0.000000000002"))
+        );
+        assert_eq!(amount("999999999999").marked_up(amount("100")), None);
+    }
+
+    #[test]
+    fn sums_are_exact_or_nothing() {
+        let small: Amount = "0.000000000001".parse().unwrap();
+        let mut total = Total::ZERO;
+        for _ in 0..1000 {
+            total = total.plus("999999999999.999999999999".parse().unwrap()).unwrap();
+        }
+        assert_eq!(total.to_string(), "999999999999999.999999999");
+        assert_eq!(total.plus(small).unwrap().minus(small), Some(total));
+        let huge: Total = "79228162514264337593543950335".parse().unwrap();
+        assert_eq!(huge.plus(small), None);
+        assert_eq!(Total::ZERO.minus(small).unwrap().to_string(), "-0.000000000001");
+    }
+
+    #[test]
+    fn it_prints_as_a_string() {
+        assert_eq!(serde_json::to_string(&Amount::from(7)).unwrap(), "\"7\"");
+    }
+}
