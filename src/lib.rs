@@ -1,1 +1,6 @@
-//! x
+//! Tallybook: an event-sourced command processor for the customers of usage-billed products.
+
+pub mod decisions;
+pub mod journal;
+pub mod inbox;
+pub mod clock;

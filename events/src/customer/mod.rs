@@ -11,6 +11,7 @@ mod budget;
 mod usage;
 mod policy;
 mod controls;
+mod document;
 
 pub use budget::{Budget, BudgetKind, BudgetPatch, BudgetSet, BudgetThresholdReached};
 pub use contract::{
@@ -21,6 +22,7 @@ pub use controls::{
     LimitInterval, LimitType, OverageAllowed, PurchaseLimit, SpendLimit, ThresholdType, UsageAlert,
     UsageFilter, UsageLimit,
 };
+pub use document::{CustomerDocument, LifetimeSummary, PeriodSummary, UsageSummary};
 pub use identity::{
     CustomerArchived, CustomerCreated, Identity, IdentityPatch, KeyChanged, KeyClaimed,
     KeyReleased, ParentChanged,

@@ -1,0 +1,203 @@
+//! Questions to the read models, and their answers. Every answer says which position it is true for,
+//! and a question can wait for one.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tallybook_events::customer::CustomerDocument;
+use tallybook_events::ids::{Actor, CommandId, CustomerId, CustomerRef, Position, Scope};
+use tallybook_events::money::{Amount, Total};
+use tallybook_events::text::TierName;
+use tallybook_events::time::Timestamp;
+
+/// Which state of a customer is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AsOf {
+    /// As it stands.
+    #[default]
+    Now,
+    /// After so many events.
+    Version(u64),
+    /// After all that was decided up to that moment.
+    Time(Timestamp),
+}
+
+/// Which customers to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CustomerFilter {
+    /// Only those.
+    pub status: Option<ListedStatus>,
+    /// Only those of a tier.
+    pub tier: Option<TierName>,
+    /// Only those whose key begins so.
+    pub key_prefix: Option<String>,
+}
+
+/// Status of customers in lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListedStatus {
+    /// Active and not archived.
+    Active,
+    /// Suspended and not archived.
+    Suspended,
+    /// Archived.
+    Archived,
+}
+
+/// Direction of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// From old to new.
+    #[default]
+    Ascending,
+    /// From new to old.
+    Descending,
+}
+
+/// Which part of a list is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageRequest {
+    /// Most items, 1 or more.
+    pub limit: usize,
+    /// Where the page before ended; opaque.
+    pub cursor: Option<String>,
+    /// Direction.
+    pub order: Order,
+}
+
+/// A part of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Where the next page begins, when there is more.
+    pub next: Option<String>,
+}
+
+/// Kind of a period in the usage ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PeriodKind {
+    /// A budget window.
+    Budget,
+    /// A calendar day (UTC).
+    Day,
+    /// A calendar month (UTC).
+    Month,
+    /// A calendar year (UTC).
+    Year,
+    /// All time.
+    Lifetime,
+}
+
+/// One row of the usage ledger, in the shape of the native API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsagePeriod {
+    /// Kind of the period.
+    pub kind: PeriodKind,
+    /// First moment.
+    pub start: Timestamp,
+    /// First moment after it.
+    pub end: Timestamp,
+    /// Cost.
+    pub raw: Total,
+    /// Charge, with the markup.
+    pub charged: Total,
+    /// Quantity over all meters.
+    pub quantity: Total,
+    /// Number of reports.
+    pub count: u64,
+    /// For budget windows: the budget at its end (for the current one: now).
+    pub budget: Option<Amount>,
+    /// First report.
+    pub first_at: Option<Timestamp>,
+    /// Last report.
+    pub last_at: Option<Timestamp>,
+}
+
+/// One event of a customer, in the shape of the native API.
+#[derive(Debug, Clone, Serialize)]
+pub struct TimelineItem {
+    /// Place of its decision in the partition.
+    pub seq: u64,
+    /// Version of the customer after it.
+    pub version: u64,
+    /// When it was decided.
+    pub recorded_at: Timestamp,
+    /// The event, as it was recorded.
+    pub event: Box<RawValue>,
+    /// The command that it came from.
+    pub command_id: CommandId,
+    /// Who asked.
+    pub actor: Actor,
+}
+
+/// Why a question got no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The read model has not come so far in time. Ask again.
+    #[error("the read model has not reached the position yet")]
+    Behind,
+    /// The cursor is not one of ours.
+    #[error("the cursor is not one that was given out")]
+    BadCursor,
+    /// The store does not answer. Ask again.
+    #[error("the read model does not answer")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The read models, as questions.
+#[async_trait]
+pub trait Queries: Send + Sync + 'static {
+    /// Gives one customer of a scope, archived ones by id only; `now` says which period is the current one.
+    /// Nothing when there is none (or there was none yet).
+    async fn customer(
+        &self,
+        scope: &Scope,
+        customer: &CustomerRef,
+        as_of: AsOf,
+        now: Timestamp,
+    ) -> Result<Option<CustomerDocument>, ReadError>;
+
+    /// Gives the id of a customer of a scope, archived ones by id only.
+    async fn resolve(
+        &self,
+        scope: &Scope,
+        customer: &CustomerRef,
+    ) -> Result<Option<CustomerId>, ReadError>;
+
+    /// Lists customers of a scope, archived ones too, in the order of their birth.
+    async fn customers(
+        &self,
+        scope: &Scope,
+        filter: &CustomerFilter,
+        page: &PageRequest,
+        now: Timestamp,
+    ) -> Result<Page<CustomerDocument>, ReadError>;
+
+    /// Gives a customer's events.
+    async fn timeline(
+        &self,
+        customer: CustomerId,
+        page: &PageRequest,
+    ) -> Result<Page<TimelineItem>, ReadError>;
+
+    /// Gives a customer's usage by periods, of one kind or of all.
+    async fn usage(
+        &self,
+        customer: CustomerId,
+        kind: Option<PeriodKind>,
+        page: &PageRequest,
+    ) -> Result<Page<UsagePeriod>, ReadError>;
+
+    /// Gives, per partition, the position that answers are true for.
+    fn positions(&self) -> Vec<Position>;
+
+    /// Waits until the read models have reached a position.
+    ///
+    /// # Errors
+    /// [`ReadError::Behind`] when they have not, after `timeout`.
+    async fn reached(&self, position: Position, timeout: Duration) -> Result<(), ReadError>;
+}

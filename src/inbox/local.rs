@@ -1,0 +1,1 @@
+//! The inbox of one process: a bounded queue per partition, straight to its owner.

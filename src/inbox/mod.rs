@@ -1,0 +1,68 @@
+//! The inbox: the way of a command to the owner of its partition, and of the answer back.
+//!
+//! # What is promised
+//!
+//! - A command that is answered was decided, its decision is as durable as the journal promises and
+//!   counts by the reader rule; the same command id gets the same decision ever after.
+//! - An error is no decision. After [`InboxError::Full`] and [`InboxError::Stopping`] the command was
+//!   not taken; after [`InboxError::Unknown`] it may have been: the same command id settles it.
+//! - Commands handed over in one call to one customer are decided in that order.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tallybook_events::command::Command;
+use tallybook_events::customer::CustomerDocument;
+use tallybook_events::decision::Outcome;
+use tallybook_events::ids::{CommandId, Position};
+use tallybook_events::time::Timestamp;
+
+pub mod local;
+
+/// The answer to a command: its decision, once it counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The command.
+    pub command_id: CommandId,
+    /// Where the decision is. None for a dry run, and where nothing was recorded.
+    pub position: Option<Position>,
+    /// When it was decided.
+    pub decided_at: Timestamp,
+    /// Accepted, rejected or (while it is held) deferred.
+    pub outcome: Outcome,
+    /// The events, as the JSON array that was recorded.
+    pub events: Bytes,
+    /// Whether it was decided before, and this is the answer of then.
+    pub repeated: bool,
+    /// For a dry run: the customer as it would stand.
+    pub preview: Option<Box<CustomerDocument>>,
+}
+
+/// Why a command got no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InboxError {
+    /// Too many commands wait. Not taken; come again later.
+    #[error("too many commands wait")]
+    Full,
+    /// The process is about to stop. Not taken; another process may.
+    #[error("this process is stopping")]
+    Stopping,
+    /// No answer in time. The command may have been decided: ask again with the same id.
+    #[error("the outcome is unknown")]
+    Unknown,
+    /// Another request with the same idempotency key is not answered yet.
+    #[error("another request with this idempotency key is under way")]
+    InFlight,
+}
+
+/// A way in for commands.
+#[async_trait]
+pub trait Inbox: Send + Sync + 'static {
+    /// Hands commands over and waits for their answers, in the same order, at most `timeout`.
+    async fn submit(
+        &self,
+        commands: Vec<Command>,
+        timeout: Duration,
+    ) -> Vec<Result<Answer, InboxError>>;
+}
