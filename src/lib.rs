@@ -4,3 +4,4 @@ pub mod decisions;
 pub mod journal;
 pub mod inbox;
 pub mod clock;
+pub mod cli;

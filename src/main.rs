@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The binary: hands over to the command line.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tallybook::cli::main()
+}

@@ -1,0 +1,18 @@
+//! `tallybook completions SHELL`: prints a completion script.
+
+use std::io::Write as _;
+
+use clap::{Args, CommandFactory as _};
+use clap_complete::Shell;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The shell that will read them
+    shell: Shell,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut super::Cli::command(), "tallybook", &mut script);
+    Ok(std::io::stdout().write_all(&script)?)
+}
