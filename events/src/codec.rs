@@ -248,20 +248,23 @@ struct DecisionRecord<'a> {
 /// # Errors
 /// [`UnreadableRecord`] when the bytes are no record, or hold an event that this build does not know.
 pub fn read(record: &[u8]) -> Result<Record, UnreadableRecord> {
+    read_with_events(record).map(|(record, _)| record)
+}
+
+/// Reads a record in full, and gives its events as they were recorded beside it (a claim has none).
+///
+/// # Errors
+/// [`UnreadableRecord`] when the bytes are no record, or hold an event that this build does not know.
+pub fn read_with_events(record: &[u8]) -> Result<(Record, Vec<&RawValue>), UnreadableRecord> {
     match peek(record)? {
         Peeked::Claim { .. } => {
             let ClaimRecord { term, claimed, .. } =
                 serde_json::from_slice(record).map_err(UnreadableRecord::Syntax)?;
-            Ok(Record::Claim(Claimed { term, owner: claimed.owner.into(), at: claimed.at }))
+            let claimed = Claimed { term, owner: claimed.owner.into(), at: claimed.at };
+            Ok((Record::Claim(claimed), Vec::new()))
         }
         Peeked::Decision { .. } => {
-            let read: DecisionRecord<'_> =
-                serde_json::from_slice(record).map_err(UnreadableRecord::Syntax)?;
-            let events = read.events.into_iter().map(read_event).collect::<Result<_, _>>()?;
             let DecisionRecord {
-                term, seq, prev, decided_at, rules, source, command, outcome, ..
-            } = read;
-            Ok(Record::Decision(Box::new(Decision {
                 term,
                 seq,
                 prev,
@@ -270,8 +273,13 @@ pub fn read(record: &[u8]) -> Result<Record, UnreadableRecord> {
                 source,
                 command,
                 outcome,
-                events,
-            })))
+                events: recorded,
+            } = serde_json::from_slice(record).map_err(UnreadableRecord::Syntax)?;
+            let events =
+                recorded.iter().map(|event| read_event(event)).collect::<Result<_, _>>()?;
+            let decision =
+                Decision { term, seq, prev, decided_at, rules, source, command, outcome, events };
+            Ok((Record::Decision(Box::new(decision)), recorded))
         }
     }
 }
