@@ -16,6 +16,16 @@ use crate::text::TextError;
 pub const MAX_SCALE: u32 = 12;
 /// An amount is below this: 10^12.
 const LIMIT: Decimal = Decimal::from_parts(0xD4A5_1000, 0xE8, 0, false, 0);
+/// 10 to the power of the place, up to [`MAX_SCALE`].
+const POWERS_OF_TEN: [i128; MAX_SCALE as usize + 1] = {
+    let mut powers = [1; MAX_SCALE as usize + 1];
+    let mut at = 1;
+    while at < powers.len() {
+        powers[at] = powers[at - 1] * 10;
+        at += 1;
+    }
+    powers
+};
 /// Longest text of a number that is read at all.
 const MAX_TEXT: usize = 64;
 
@@ -52,6 +62,17 @@ impl Amount {
     /// Gives the decimal.
     pub const fn decimal(self) -> Decimal {
         self.0
+    }
+
+    /// Gives the amount in units of 10^-12, the smallest there is: sums of them are plain integers.
+    pub const fn trillionths(self) -> i128 {
+        self.0.mantissa() * POWERS_OF_TEN[(MAX_SCALE - self.0.scale()) as usize]
+    }
+
+    /// Makes an amount of units of 10^-12; nothing when that is out of range.
+    #[must_use]
+    pub fn from_trillionths(units: i128) -> Option<Self> {
+        Self::new(Decimal::try_from_i128_with_scale(units, MAX_SCALE).ok()?).ok()
     }
 
     /// Gives the amount with a markup in per cent on top, rounded half to even at 12 digits;
@@ -133,6 +154,12 @@ impl Total {
     /// Gives the decimal.
     pub const fn decimal(self) -> Decimal {
         self.0
+    }
+
+    /// Makes a total of units of 10^-12; nothing when that has more than 28 digits.
+    #[must_use]
+    pub fn from_trillionths(units: i128) -> Option<Self> {
+        Some(Self(Decimal::try_from_i128_with_scale(units, MAX_SCALE).ok()?.normalize()))
     }
 
     /// Adds an amount; nothing when the sum has no exact decimal any more.
@@ -359,6 +386,26 @@ mod tests {
         let huge: Total = "79228162514264337593543950335".parse().unwrap();
         assert_eq!(huge.plus(small), None);
         assert_eq!(Total::ZERO.minus(small).unwrap().to_string(), "-0.000000000001");
+    }
+
+    #[test]
+    fn an_amount_is_a_whole_number_of_trillionths() {
+        for (text, units) in [
+            ("0", 0),
+            ("1", 1_000_000_000_000),
+            ("0.25", 250_000_000_000),
+            ("0.000000000001", 1),
+            ("999999999999.999999999999", 999_999_999_999_999_999_999_999),
+        ] {
+            let amount: Amount = text.parse().unwrap();
+            assert_eq!(amount.trillionths(), units, "{text}");
+            assert_eq!(Amount::from_trillionths(units), Some(amount));
+            assert_eq!(Total::from_trillionths(units), Some(amount.into()));
+        }
+        assert_eq!(Amount::from_trillionths(-1), None);
+        assert_eq!(Amount::from_trillionths(10_i128.pow(24)), None);
+        assert_eq!(Total::from_trillionths(-1).unwrap().to_string(), "-0.000000000001");
+        assert_eq!(Total::from_trillionths(10_i128.pow(29)), None);
     }
 
     #[test]

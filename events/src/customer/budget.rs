@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::field::{Edit, Patch};
-use crate::money::Amount;
+use crate::money::{Amount, Total};
 use crate::period::{BudgetDuration, Schedule, Window};
 use crate::time::Timestamp;
 
@@ -123,7 +123,7 @@ pub struct BudgetThresholdReached {
     /// The budget, in USD.
     pub budget: Amount,
     /// The raw cost that reached it.
-    pub used: Amount,
+    pub used: Total,
     /// The period, or all time.
     pub period: Window,
 }
