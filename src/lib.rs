@@ -3,5 +3,6 @@
 pub mod decisions;
 pub mod journal;
 pub mod inbox;
+pub mod keys;
 pub mod clock;
 pub mod cli;
