@@ -1,6 +1,7 @@
 //! Tallybook: an event-sourced command processor for the customers of usage-billed products.
 
 pub mod decisions;
+pub mod processor;
 pub mod journal;
 pub mod inbox;
 pub mod keys;

@@ -163,6 +163,11 @@ struct ClaimBody<'a> {
 }
 
 #[derive(Deserialize)]
+struct Versioned {
+    v: u32,
+}
+
+#[derive(Deserialize)]
 struct PeekedRecord<'a> {
     v: u32,
     term: Option<u64>,
@@ -182,10 +187,6 @@ struct PeekedRecord<'a> {
 pub fn peek(record: &[u8]) -> Result<Peeked, UnreadableRecord> {
     if let Some(peeked) = peek_prefix(record) {
         return Ok(peeked);
-    }
-    #[derive(Deserialize)]
-    struct Versioned {
-        v: u32,
     }
     let Versioned { v: version } =
         serde_json::from_slice(record).map_err(UnreadableRecord::Syntax)?;

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::chain::Head;
-use crate::command::{Claim, Command};
+use crate::command::{Claim, Command, Routed};
 use crate::event::Event;
 use crate::ids::{CustomerId, Partition, ReportId};
 use crate::time::Timestamp;
@@ -66,12 +66,26 @@ pub enum Outcome {
     Forwarded {
         /// That partition.
         partition: Partition,
+        /// The customer there, when a slot sent it on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<Routed>,
     },
     /// It was no command.
     DeadLettered {
         /// Why.
         reason: Box<str>,
     },
+}
+
+impl Outcome {
+    /// Gives the customer (or slot) that the decision is about, when it changes one.
+    pub const fn customer_id(&self) -> Option<CustomerId> {
+        match self {
+            Self::Accepted(accepted) => Some(accepted.customer_id),
+            Self::Deferred(deferred) => Some(deferred.customer_id),
+            Self::Rejected(_) | Self::Forwarded { .. } | Self::DeadLettered { .. } => None,
+        }
+    }
 }
 
 /// The customer and its version before and after.

@@ -33,10 +33,10 @@ pub enum Event {
     BudgetSet(BudgetSet),
     /// Spending policy changed.
     #[serde(rename = "PolicyChanged.v1")]
-    PolicyChanged(PolicyChanged),
+    PolicyChanged(Box<PolicyChanged>),
     /// Billing controls set.
     #[serde(rename = "BillingControlsSet.v1")]
-    BillingControlsSet(BillingControlsSet),
+    BillingControlsSet(Box<BillingControlsSet>),
     /// Another key.
     #[serde(rename = "KeyChanged.v1")]
     KeyChanged(KeyChanged),

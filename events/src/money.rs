@@ -274,12 +274,11 @@ fn shift(decimal: Decimal, exponent: i32) -> Option<Decimal> {
         return Some(decimal);
     }
     let scale = i64::from(decimal.scale()) - i64::from(exponent);
-    let (mantissa, scale) = match u32::try_from(scale) {
-        Ok(scale) => (decimal.mantissa(), scale),
-        Err(_) => {
-            let zeros = u32::try_from(-scale).ok()?;
-            (decimal.mantissa().checked_mul(10_i128.checked_pow(zeros)?)?, 0)
-        }
+    let (mantissa, scale) = if let Ok(scale) = u32::try_from(scale) {
+        (decimal.mantissa(), scale)
+    } else {
+        let zeros = u32::try_from(-scale).ok()?;
+        (decimal.mantissa().checked_mul(10_i128.checked_pow(zeros)?)?, 0)
     };
     Decimal::try_from_i128_with_scale(mantissa, scale).ok()
 }

@@ -14,11 +14,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tallybook_events::command::Command;
 use tallybook_events::customer::CustomerDocument;
-use tallybook_events::decision::Outcome;
-use tallybook_events::ids::{CommandId, Position};
+use tallybook_events::decision::{Outcome, SourceRef};
+use tallybook_events::ids::{CommandId, Partition, Position};
 use tallybook_events::time::Timestamp;
 
+pub use reply::ReplyTo;
+
 pub mod local;
+pub mod reply;
 
 /// The answer to a command: its decision, once it counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,4 +68,26 @@ pub trait Inbox: Send + Sync + 'static {
         commands: Vec<Command>,
         timeout: Duration,
     ) -> Vec<Result<Answer, InboxError>>;
+}
+
+/// A command on its way to the owner of its partition.
+#[derive(Debug)]
+pub struct Incoming {
+    /// The command.
+    pub command: Command,
+    /// The command as JSON, as it is recorded.
+    pub json: Bytes,
+    /// Where it came from.
+    pub source: SourceRef,
+    /// Where the answer goes, when anybody waits for one.
+    pub reply: Option<ReplyTo>,
+}
+
+/// The queues in front of the owners of partitions.
+pub trait Lanes: Send + Sync + std::fmt::Debug + 'static {
+    /// Gives the number of partitions.
+    fn partitions(&self) -> u32;
+
+    /// Hands commands to the owner of a partition. The sender bounds how many are under way.
+    fn push(&self, partition: Partition, batch: Vec<Incoming>);
 }

@@ -1,0 +1,509 @@
+//! How an owner decides: repeats first, then the rules; the record is written and appended ahead.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+use tallybook_events::chain::Offset;
+use tallybook_events::codec::{self, DecisionParts, Record as JournalRecord};
+use tallybook_events::command::{Command, CommandBody, Routed};
+use tallybook_events::decision::{
+    Accepted, Decision, Deferred, Outcome, Rejection, RejectionCode, SourceRef,
+};
+use tallybook_events::event::Event;
+use tallybook_events::ids::{CustomerId, Partition, Position};
+use tallybook_events::time::Timestamp;
+
+use super::MAX_AHEAD;
+use super::memory::MemoryKey;
+use super::owner::{Ahead, Owner};
+use super::state::subject;
+use crate::decisions::{self, Ask, Decided, RULES, Verdict};
+use crate::inbox::{Answer, InboxError, Incoming, ReplyTo};
+
+/// Most hops within a partition before a command is refused: slot to customer is one.
+const MAX_HOPS: usize = 4;
+/// Bytes that a usual record takes.
+const USUAL_RECORD: usize = 1_024;
+
+/// Where an earlier decision of the same command was found.
+enum Earlier {
+    /// Decided ahead, not counted yet.
+    Ahead(usize),
+    /// In the journal.
+    Recorded(Box<Decision>),
+}
+
+impl Owner {
+    /// Decides what waits, as far as may be decided ahead.
+    pub(super) fn decide_waiting(&mut self) {
+        let room = MAX_AHEAD.saturating_sub(self.ahead.len());
+        for _ in 0..room.min(self.waiting.len()) {
+            let Some(incoming) = self.waiting.pop_front() else { break };
+            self.take_up(incoming);
+        }
+    }
+
+    fn take_up(&mut self, incoming: Incoming) {
+        if incoming.command.context.dry_run {
+            return self.preview(incoming);
+        }
+        let scope = &incoming.command.scope;
+        let key = MemoryKey::command(scope, incoming.command.command_id);
+        match self.earlier(key, |command| {
+            command.command_id == incoming.command.command_id
+                && command.scope == incoming.command.scope
+        }) {
+            Err(error) => return refuse(incoming.reply, error),
+            Ok(Some(earlier)) => return self.repeat(incoming, earlier),
+            Ok(None) => {}
+        }
+        let mut idempotency = None;
+        if let Some(token) = &incoming.command.context.idempotency_key {
+            let home = incoming.command.home();
+            let key = MemoryKey::idempotency(scope, home, token);
+            match self.earlier(key, |command| {
+                command.context.idempotency_key.as_ref() == Some(token)
+                    && command.scope == incoming.command.scope
+                    && command.home() == home
+            }) {
+                Err(error) => return refuse(incoming.reply, error),
+                Ok(Some(earlier)) => return self.repeat_by_key(incoming, earlier),
+                Ok(None) => idempotency = Some(key),
+            }
+        }
+        self.decide(incoming, key, idempotency);
+    }
+
+    /// Looks a command up; `is_it` tells a true hit from a chance one.
+    fn earlier(
+        &self,
+        key: MemoryKey,
+        is_it: impl Fn(&Command) -> bool,
+    ) -> Result<Option<Earlier>, InboxError> {
+        if let Some(seq) = self.ahead_keys.get(&key) {
+            let first = self.ahead.front().map_or(0, |ahead| ahead.seq);
+            let index = usize::try_from(seq.saturating_sub(first)).unwrap_or(usize::MAX);
+            if self.ahead.get(index).is_some_and(|ahead| is_it(&ahead.command)) {
+                return Ok(Some(Earlier::Ahead(index)));
+            }
+        }
+        let Some(offset) = self.state.memory.place(key) else { return Ok(None) };
+        let decision = self.decision_at(offset)?;
+        Ok(decision.filter(|decision| is_it(&decision.command)).map(Earlier::Recorded))
+    }
+
+    fn decision_at(&self, offset: Offset) -> Result<Option<Box<Decision>>, InboxError> {
+        let record = self.read_one(offset).map_err(|error| {
+            tracing::warn!(partition = self.partition.0, offset, %error, "an earlier decision cannot be read");
+            InboxError::Unknown
+        })?;
+        match record.as_deref().map(codec::read) {
+            Some(Ok(JournalRecord::Decision(decision))) => Ok(Some(decision)),
+            Some(Ok(JournalRecord::Claim(_)) | Err(_)) | None => Ok(None),
+        }
+    }
+
+    /// The same command id again.
+    fn repeat(&mut self, incoming: Incoming, earlier: Earlier) {
+        let same = match &earlier {
+            Earlier::Ahead(index) => self
+                .ahead
+                .get(*index)
+                .is_some_and(|ahead| incoming.command.asks_the_same(&ahead.command)),
+            Earlier::Recorded(decision) => incoming.command.asks_the_same(&decision.command),
+        };
+        if !same {
+            let code = RejectionCode::CommandIdReused;
+            let detail = "the command id was used before, for something else";
+            return self.refuse_unrecorded(incoming, Rejection::at(code, "/command_id", detail));
+        }
+        match earlier {
+            Earlier::Ahead(index) => {
+                if let (Some(ahead), Some(reply)) = (self.ahead.get_mut(index), incoming.reply) {
+                    ahead.repeats.push(reply);
+                }
+            }
+            Earlier::Recorded(decision) => self.answer_recorded(incoming, *decision),
+        }
+    }
+
+    /// The same idempotency key again, under another command id.
+    fn repeat_by_key(&mut self, incoming: Incoming, earlier: Earlier) {
+        let same = |command: &Command| match (
+            &incoming.command.context.fingerprint,
+            &command.context.fingerprint,
+        ) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            _ => incoming.command.asks_the_same(command),
+        };
+        let is_same = match &earlier {
+            Earlier::Ahead(index) => {
+                self.ahead.get(*index).is_some_and(|ahead| same(&ahead.command))
+            }
+            Earlier::Recorded(decision) => same(&decision.command),
+        };
+        if !is_same {
+            let code = RejectionCode::IdempotencyKeyReused;
+            return self.refuse_unrecorded(
+                incoming,
+                Rejection::new(code, "the idempotency key was used before, for another request"),
+            );
+        }
+        match earlier {
+            Earlier::Ahead(_) => refuse(incoming.reply, InboxError::InFlight),
+            Earlier::Recorded(decision) => self.answer_recorded(incoming, *decision),
+        }
+    }
+
+    /// Answers as it was answered when it was decided.
+    fn answer_recorded(&mut self, incoming: Incoming, decision: Decision) {
+        if decision.command.body.command_type().is_follow_up() {
+            // What follows from it may have been lost on the way: it is sent again.
+            let id = decision.command.home();
+            let follow_ups = self.state.record(id).follow_ups(&Decided {
+                command: &decision.command,
+                id,
+                decided_at: decision.decided_at,
+                outcome: &decision.outcome,
+                events: &decision.events,
+            });
+            return self.send(follow_ups);
+        }
+        let command_id = decision.command.command_id;
+        let decision = match &decision.outcome {
+            Outcome::Forwarded { to, .. } => {
+                // It was sent on, and may have been lost on the way: it goes again, and is a repeat there.
+                match to {
+                    Some(to) => self.forward(incoming, *to),
+                    None => self.shared.push(incoming),
+                };
+                return;
+            }
+            Outcome::Deferred(_) => {
+                let key = MemoryKey::settled(&decision.command.scope, command_id);
+                let settled =
+                    match self.state.memory.place(key).map(|offset| self.decision_at(offset)) {
+                        None => None,
+                        Some(Ok(settled)) => settled,
+                        Some(Err(error)) => return refuse(incoming.reply, error),
+                    };
+                let Some(settled) = settled else {
+                    if let Some(reply) = incoming.reply {
+                        let key = (decision.command.scope, command_id);
+                        self.held_replies.entry(key).or_default().push(reply);
+                    }
+                    return;
+                };
+                *settled
+            }
+            Outcome::Accepted(_) | Outcome::Rejected(_) | Outcome::DeadLettered { .. } => decision,
+        };
+        let events = serde_json::to_vec(&decision.events).expect("events are JSON");
+        let answer = Answer {
+            command_id,
+            position: Some(Position { partition: self.partition, seq: decision.seq }),
+            decided_at: decision.decided_at,
+            outcome: decision.outcome,
+            events: Bytes::from(events),
+            repeated: true,
+            preview: None,
+        };
+        if let Some(reply) = incoming.reply {
+            reply.answer(Ok(answer));
+        }
+    }
+
+    /// Sends a command to the customer that its slot named.
+    fn forward(&self, mut incoming: Incoming, to: Routed) -> Partition {
+        incoming.command.routed = Some(to);
+        incoming.json =
+            Bytes::from(serde_json::to_vec(&incoming.command).expect("a command is JSON"));
+        self.shared.push(incoming)
+    }
+
+    /// Runs the rules, following a slot to a customer of the same partition.
+    fn judge(&self, mut command: Command) -> (Verdict, Command, CustomerId) {
+        let decided_at = self.now();
+        for _ in 0..MAX_HOPS {
+            let id = command.home();
+            let record = self.state.record(id);
+            let ask = Ask { command: &command, id, decided_at, tiers: &self.shared.tiers };
+            let verdict = catch_unwind(AssertUnwindSafe(|| decisions::decide(record, &ask))).unwrap_or_else(|_| {
+                tracing::error!(partition = self.partition.0, command_id = %command.command_id, "the rules failed on a command");
+                Verdict::Rejected(Rejection::new(
+                    RejectionCode::InternalFault,
+                    "the rules failed on this command; it changed nothing",
+                ))
+            });
+            if let Verdict::Forward(routed) = verdict
+                && self.shared.partition_of(routed.customer_id) == self.partition
+            {
+                command.routed = Some(routed);
+                continue;
+            }
+            return (verdict, command, id);
+        }
+        let rejection =
+            Rejection::new(RejectionCode::InternalFault, "the command was sent on in a circle");
+        let id = command.home();
+        (Verdict::Rejected(rejection), command, id)
+    }
+
+    /// Gives the time of the next decision: the clock's, but never before the last one.
+    fn now(&self) -> Timestamp {
+        let now = self.shared.clock.now();
+        self.state.decided_at.map_or(now, |last| last.max(now))
+    }
+
+    fn decide(&mut self, incoming: Incoming, key: MemoryKey, idempotency: Option<MemoryKey>) {
+        let Incoming { command, json, source, reply } = incoming;
+        let asked_routed = command.routed;
+        let (verdict, mut command, id) = self.judge(command);
+        let version = self.state.record(id).version();
+        let mut reply = reply;
+        let (outcome, events) = if let Verdict::Forward(to) = verdict {
+            let sent = Incoming {
+                command: command.clone(),
+                json: json.clone(),
+                source,
+                reply: reply.take(),
+            };
+            let partition = self.forward(sent, to);
+            (Outcome::Forwarded { partition, to: Some(to) }, Vec::new())
+        } else {
+            outcome_of(verdict, id, version)
+        };
+        let decided_at = self.now();
+        let follow_ups = self.apply(&command, id, decided_at, &outcome, &events);
+        command.routed = asked_routed;
+        self.write_ahead(Deciding {
+            key,
+            idempotency,
+            command,
+            json,
+            source,
+            reply,
+            decided_at,
+            outcome,
+            events,
+            follow_ups,
+        });
+    }
+
+    fn apply(
+        &mut self,
+        command: &Command,
+        id: CustomerId,
+        decided_at: Timestamp,
+        outcome: &Outcome,
+        events: &[Event],
+    ) -> Vec<Command> {
+        self.state.decided_at = Some(decided_at);
+        let decided = Decided { command, id, decided_at, outcome, events };
+        let changes = subject(command, outcome).is_some();
+        if changes {
+            self.state.apply(&decided);
+        }
+        if changes || command.body.command_type().is_follow_up() {
+            return self.state.record(id).follow_ups(&decided);
+        }
+        Vec::new()
+    }
+
+    fn write_ahead(&mut self, deciding: Deciding) {
+        let Deciding {
+            key,
+            idempotency,
+            command,
+            json,
+            source,
+            reply,
+            decided_at,
+            outcome,
+            events,
+            follow_ups,
+        } = deciding;
+        let Some((term, seq, head)) = self.ownership.next_place() else {
+            // Cannot be: only an owner decides. The command goes unanswered rather than unrecorded.
+            return;
+        };
+        let mut record = Vec::with_capacity(USUAL_RECORD + json.len());
+        let parts = DecisionParts {
+            decided_at,
+            rules: RULES,
+            source,
+            command: &json,
+            outcome: &outcome,
+            events: &events,
+        };
+        let written = codec::write_decision(&mut record, term, seq, &head, &parts);
+        let record = Bytes::from(record);
+        self.ownership.decided_ahead(&record);
+        self.ahead_keys.insert(key, seq);
+        if let Some(key) = idempotency {
+            self.ahead_keys.insert(key, seq);
+        }
+        self.batch.push(record.clone());
+        let events = record.slice(written.events);
+        let repeats = Vec::new();
+        self.ahead.push_back(Ahead {
+            key,
+            idempotency,
+            seq,
+            command,
+            json,
+            source,
+            decided_at,
+            outcome,
+            record,
+            events,
+            reply,
+            repeats,
+            follow_ups,
+        });
+    }
+
+    /// Gives an answer to all who wait for it.
+    pub(super) fn answer(
+        &mut self,
+        command: &Command,
+        answer: Answer,
+        reply: Option<ReplyTo>,
+        repeats: Vec<ReplyTo>,
+    ) {
+        if let CommandBody::SettleClaim(settlement) = &command.body {
+            let held = settlement.claim.held;
+            for reply in
+                self.held_replies.remove(&(command.scope.clone(), held)).unwrap_or_default()
+            {
+                reply.answer(Ok(Answer { command_id: held, ..answer.clone() }));
+            }
+        }
+        match &answer.outcome {
+            Outcome::Deferred(_) => {
+                let waiting: Vec<_> = reply.into_iter().chain(repeats).collect();
+                if !waiting.is_empty() {
+                    let key = (command.scope.clone(), command.command_id);
+                    self.held_replies.entry(key).or_default().extend(waiting);
+                }
+            }
+            Outcome::Forwarded { to, .. } => {
+                // The reply went along; repeats that came in between go the same way.
+                for reply in repeats {
+                    let (command, json) = (command.clone(), Bytes::new());
+                    let incoming =
+                        Incoming { command, json, source: SourceRef::Local, reply: Some(reply) };
+                    if let Some(to) = to {
+                        self.forward(incoming, *to);
+                    }
+                }
+            }
+            Outcome::Accepted(_) | Outcome::Rejected(_) | Outcome::DeadLettered { .. } => {
+                for reply in repeats {
+                    reply.answer(Ok(Answer { repeated: true, ..answer.clone() }));
+                }
+                if let Some(reply) = reply {
+                    reply.answer(Ok(answer));
+                }
+            }
+        }
+    }
+
+    /// Decides without recording, and shows what would be.
+    fn preview(&self, incoming: Incoming) {
+        let command_id = incoming.command.command_id;
+        let (verdict, command, id) = self.judge(incoming.command.clone());
+        let decided_at = self.now();
+        let record = self.state.record(id);
+        let version = record.version();
+        if let Verdict::Forward(to) = verdict {
+            self.forward(incoming, to);
+            return;
+        }
+        let (outcome, events) = outcome_of(verdict, id, version);
+        let mut after = record.clone();
+        after.apply(&Decided {
+            command: &command,
+            id,
+            decided_at,
+            outcome: &outcome,
+            events: &events,
+        });
+        let preview = after.document(decided_at).map(Box::new);
+        let events = Bytes::from(serde_json::to_vec(&events).expect("events are JSON"));
+        if let Some(reply) = incoming.reply {
+            reply.answer(Ok(Answer {
+                command_id,
+                position: None,
+                decided_at,
+                outcome,
+                events,
+                repeated: false,
+                preview,
+            }));
+        }
+    }
+
+    /// Says no without a record: the command id or the idempotency key has its decision already.
+    fn refuse_unrecorded(&self, incoming: Incoming, rejection: Rejection) {
+        let Some(reply) = incoming.reply else { return };
+        reply.answer(Ok(Answer {
+            command_id: incoming.command.command_id,
+            position: None,
+            decided_at: self.now(),
+            outcome: Outcome::Rejected(rejection),
+            events: Bytes::from_static(b"[]"),
+            repeated: false,
+            preview: None,
+        }));
+    }
+}
+
+/// Makes the outcome of a verdict that is not sent on.
+fn outcome_of(verdict: Verdict, id: CustomerId, version: u64) -> (Outcome, Vec<Event>) {
+    match verdict {
+        Verdict::Accepted { events, duplicates, conflicts } => {
+            let count = events.iter().filter(|event| event.counts_in_version()).count();
+            let to_version = version + u64::try_from(count).unwrap_or(0);
+            let accepted = Accepted {
+                customer_id: id,
+                from_version: version,
+                to_version,
+                duplicates,
+                conflicts,
+            };
+            (Outcome::Accepted(accepted), events)
+        }
+        Verdict::Rejected(rejection) => (Outcome::Rejected(rejection), Vec::new()),
+        Verdict::Deferred(claim) => {
+            (Outcome::Deferred(Deferred { customer_id: id, claim }), Vec::new())
+        }
+        Verdict::Forward(_) => {
+            let code = RejectionCode::InternalFault;
+            (
+                Outcome::Rejected(Rejection::new(code, "the command was sent on in a circle")),
+                Vec::new(),
+            )
+        }
+    }
+}
+
+/// A decision before it is written.
+struct Deciding {
+    key: MemoryKey,
+    idempotency: Option<MemoryKey>,
+    command: Command,
+    json: Bytes,
+    source: SourceRef,
+    reply: Option<ReplyTo>,
+    decided_at: Timestamp,
+    outcome: Outcome,
+    events: Vec<Event>,
+    follow_ups: Vec<Command>,
+}
+
+fn refuse(reply: Option<ReplyTo>, error: InboxError) {
+    if let Some(reply) = reply {
+        reply.answer(Err(error));
+    }
+}

@@ -1,0 +1,26 @@
+//! The processor: it owns whole partitions, decides their commands and answers what counts.
+//!
+//! - `ownership`: who owns a partition, as the log tells it: rules R1 to R4, without any I/O.
+//! - `memory`: which commands were decided, to answer a repeat like the first time.
+//! - `state`: the customers of a partition, and what a journal record does to them.
+//! - `owner`: one partition: restore, claim, read up to the claim, append, judge, answer.
+//! - `deciding`: repeats first, then the rules; records are written and appended ahead.
+//! - `worker`: the threads that drive owners.
+
+mod ownership;
+mod memory;
+mod state;
+mod owner;
+mod deciding;
+mod worker;
+
+pub use ownership::{Fetched, Ownership, Step, UpTo};
+pub use state::{PartitionState, RestoreError, restore};
+pub use worker::{PartitionStatus, Processor, ProcessorConfig, ProcessorHandle};
+
+/// Most records that are decided ahead and not judged yet, per partition.
+pub const MAX_AHEAD: usize = 16_384;
+/// Most records that are read from the journal at once.
+pub const READ_RECORDS: usize = 8_192;
+/// Most bytes that are read from the journal at once.
+pub const READ_BYTES: usize = 8 << 20;

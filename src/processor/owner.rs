@@ -1,0 +1,437 @@
+//! One partition and its owner: restore, claim, read up to the claim, append, judge, answer.
+//!
+//! What is decided, and how, is in `deciding`; who owns the partition, in `ownership`.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rand::Rng as _;
+use tallybook_events::chain::{Chain, Halt, Offset};
+use tallybook_events::command::Command;
+use tallybook_events::decision::{Outcome, SourceRef};
+use tallybook_events::ids::{CommandId, Partition, Position, Scope};
+use tallybook_events::time::Timestamp;
+
+use super::memory::MemoryKey;
+use super::ownership::{Fetched, Ownership, Step, UpTo};
+use super::state::{PartitionState, RestoreError, restore};
+use super::worker::{PartitionStatus, Shared};
+use super::{READ_BYTES, READ_RECORDS};
+use crate::inbox::{Answer, Incoming, ReplyTo};
+use crate::journal::{Appender, Delivery, JournalError};
+
+/// First and longest pause before an ownership is tried again.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(2));
+/// How long a held command waits before its claim is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// A record decided ahead.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    pub(super) key: MemoryKey,
+    pub(super) idempotency: Option<MemoryKey>,
+    pub(super) seq: u64,
+    pub(super) command: Command,
+    pub(super) json: Bytes,
+    pub(super) source: SourceRef,
+    pub(super) decided_at: Timestamp,
+    pub(super) outcome: Outcome,
+    pub(super) record: Bytes,
+    pub(super) events: Bytes,
+    pub(super) reply: Option<ReplyTo>,
+    /// Repeats that came while it was decided ahead.
+    pub(super) repeats: Vec<ReplyTo>,
+    pub(super) follow_ups: Vec<Command>,
+}
+
+/// Why an owner stops for good, or begins anew.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// Begin anew (R4).
+    Reclaim(&'static str),
+    /// Stop for good.
+    Halt(String),
+}
+
+impl From<Halt> for Trouble {
+    fn from(halt: Halt) -> Self {
+        Self::Halt(chain_of(&halt))
+    }
+}
+
+impl From<JournalError> for Trouble {
+    fn from(error: JournalError) -> Self {
+        match error {
+            JournalError::Unavailable(_) => Self::Reclaim("the journal does not answer"),
+            JournalError::Closed => Self::Reclaim("the journal is closed"),
+            JournalError::Damaged { .. } => Self::Halt(chain_of(&error)),
+        }
+    }
+}
+
+impl From<RestoreError> for Trouble {
+    fn from(error: RestoreError) -> Self {
+        match error {
+            RestoreError::Journal { source, .. } => source.into(),
+            RestoreError::Halt { source, .. } => source.into(),
+        }
+    }
+}
+
+/// Gives an error with all its causes in one line.
+fn chain_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// The owner of one partition.
+pub(super) struct Owner {
+    pub(super) partition: Partition,
+    pub(super) shared: Arc<Shared>,
+    pub(super) state: PartitionState,
+    pub(super) ownership: Ownership,
+    pub(super) appender: Option<Box<dyn Appender>>,
+    /// Counts appenders: what an older one delivers is none of ours any more.
+    generation: u64,
+    claim_pending: bool,
+    /// Commands that are not decided yet.
+    pub(super) waiting: VecDeque<Incoming>,
+    /// Decided and not counted, oldest first; in step with the ownership's.
+    pub(super) ahead: VecDeque<Ahead>,
+    /// Where in `ahead` a command is, by its seq.
+    pub(super) ahead_keys: HashMap<MemoryKey, u64>,
+    /// Who waits for a held command.
+    pub(super) held_replies: HashMap<(Scope, CommandId), Vec<ReplyTo>>,
+    /// Records to be appended next.
+    pub(super) batch: Vec<Bytes>,
+    failures: u32,
+    resume_at: Option<Instant>,
+    asked_at: Instant,
+    halted: bool,
+}
+
+impl Owner {
+    pub(super) fn new(partition: Partition, shared: Arc<Shared>) -> Self {
+        Self {
+            partition,
+            shared,
+            state: PartitionState::default(),
+            ownership: Ownership::restoring(Chain::default()),
+            appender: None,
+            generation: 0,
+            claim_pending: false,
+            waiting: VecDeque::new(),
+            ahead: VecDeque::new(),
+            ahead_keys: HashMap::new(),
+            held_replies: HashMap::new(),
+            batch: Vec::new(),
+            failures: 0,
+            resume_at: Some(Instant::now()),
+            asked_at: Instant::now(),
+            halted: false,
+        }
+    }
+
+    /// Reads what there is, before the first claim.
+    pub(super) fn restore_first(&mut self) {
+        if let Err(trouble) = self.restore() {
+            self.trouble(trouble);
+        }
+    }
+
+    fn restore(&mut self) -> Result<(), Trouble> {
+        self.set_status(PartitionStatus::Restoring);
+        let mut chain = self.ownership.chain().clone();
+        let restored = restore(&*self.shared.journal, self.partition, &mut chain, &mut self.state);
+        self.ownership = Ownership::restoring(chain);
+        Ok(restored?)
+    }
+
+    /// Tells whether there is nothing under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.halted
+            || (self.waiting.is_empty() && self.ahead.is_empty() && self.held_replies.is_empty())
+    }
+
+    /// Gives when the owner wants to be called again at the latest.
+    pub(super) fn next_call(&self) -> Option<Instant> {
+        self.resume_at
+    }
+
+    /// Takes commands in.
+    pub(super) fn take(&mut self, batch: Vec<Incoming>) {
+        if self.halted {
+            // Dropped unanswered: the callers hear that the outcome is unknown.
+            return;
+        }
+        self.waiting.extend(batch);
+    }
+
+    /// Does what can be done now: claims when it is time, decides what waits, appends it.
+    pub(super) fn advance(&mut self) {
+        if self.halted {
+            return;
+        }
+        if self.resume_at.is_some_and(|at| at <= Instant::now()) {
+            self.resume_at = None;
+            if let Err(trouble) = self.begin() {
+                return self.trouble(trouble);
+            }
+        }
+        if self.ownership.is_owning() {
+            self.ask_again();
+            self.decide_waiting();
+            if let Err(trouble) = self.append() {
+                self.trouble(trouble);
+            }
+        }
+    }
+
+    /// R2: reads to the end, appends a claim. The rest follows its delivery.
+    fn begin(&mut self) -> Result<(), Trouble> {
+        self.restore()?;
+        self.set_status(PartitionStatus::Claiming);
+        self.generation += 1;
+        let sink = self.shared.sink(self.partition, self.generation);
+        let mut appender = self.shared.journal.appender(self.partition, sink)?;
+        let claim = self.ownership.claim(&self.shared.name, self.shared.clock.now());
+        self.claim_pending = true;
+        appender.append(vec![Bytes::from(claim)])?;
+        self.appender = Some(appender);
+        Ok(())
+    }
+
+    fn append(&mut self) -> Result<(), Trouble> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        let Some(appender) = &mut self.appender else {
+            return Err(Trouble::Reclaim("no appender"));
+        };
+        appender.append(std::mem::take(&mut self.batch))?;
+        Ok(())
+    }
+
+    /// Hears what became of appends.
+    pub(super) fn delivered(&mut self, generation: u64, deliveries: Vec<Delivery>) {
+        if generation != self.generation || self.halted {
+            return;
+        }
+        for delivery in deliveries {
+            let done = if self.claim_pending {
+                self.claim_delivered(delivery)
+            } else {
+                self.record_delivered(delivery)
+            };
+            if let Err(trouble) = done {
+                return self.trouble(trouble);
+            }
+        }
+    }
+
+    fn claim_delivered(&mut self, delivery: Delivery) -> Result<(), Trouble> {
+        self.read(Ownership::claim_delivered(delivery))?;
+        self.claim_pending = false;
+        if !self.ownership.is_owning() {
+            return Err(Trouble::Reclaim("the claim does not count"));
+        }
+        let term = self.ownership.checkpoint().term;
+        tracing::info!(
+            partition = self.partition.0,
+            term,
+            customers = self.state.len(),
+            "partition is ours"
+        );
+        self.set_status(PartitionStatus::Owning { term });
+        self.asked_at = Instant::now();
+        self.send(self.state.unanswered());
+        Ok(())
+    }
+
+    fn record_delivered(&mut self, delivery: Delivery) -> Result<(), Trouble> {
+        match self.ownership.delivered(delivery) {
+            Step::Counted(offset) => {
+                self.failures = 0;
+                self.counted(offset);
+                Ok(())
+            }
+            Step::Settled => Ok(()),
+            Step::Read(up_to) => {
+                self.read(up_to)?;
+                if self.ownership.delivery_read() {
+                    Ok(())
+                } else {
+                    Err(Trouble::Reclaim("a record of ours does not count"))
+                }
+            }
+            Step::Compare(offset) => self.compare(offset),
+            Step::Reclaim => Err(Trouble::Reclaim("the partition is another owner's")),
+        }
+    }
+
+    /// Our oldest record was delivered where we have judged already: it must at least be ours.
+    fn compare(&self, offset: Offset) -> Result<(), Trouble> {
+        let stored = self.read_one(offset)?;
+        match (stored, self.ahead.front()) {
+            (Some(stored), Some(ours)) if stored == ours.record => {
+                Err(Trouble::Reclaim("a record of ours does not count where it is"))
+            }
+            _ => Err(Halt::DeliveredElsewhere { offset }.into()),
+        }
+    }
+
+    pub(super) fn read_one(&self, offset: Offset) -> Result<Option<Bytes>, JournalError> {
+        let stored = self.shared.journal.read(self.partition, offset, 1, 1)?;
+        Ok(stored
+            .into_iter()
+            .next()
+            .filter(|stored| stored.offset == offset)
+            .map(|stored| stored.record))
+    }
+
+    /// Reads and judges on.
+    fn read(&mut self, up_to: UpTo) -> Result<(), Trouble> {
+        let end = match up_to {
+            UpTo::Offset(offset) => offset + 1,
+            UpTo::End => self.shared.journal.bounds(self.partition)?.end,
+        };
+        while self.ownership.checkpoint().offset < end {
+            let from = self.ownership.checkpoint().offset;
+            let stored =
+                self.shared.journal.read(self.partition, from, READ_RECORDS, READ_BYTES)?;
+            if stored.is_empty() {
+                return Err(Halt::Truncated { offset: end, end: from }.into());
+            }
+            for stored in stored {
+                if stored.offset >= end {
+                    break;
+                }
+                match self.ownership.fetched(stored.offset, &stored.record)? {
+                    Fetched::Skipped | Fetched::OurClaim | Fetched::TheirClaim => {}
+                    Fetched::Ours => self.counted(stored.offset),
+                    Fetched::Foreign if self.ahead.is_empty() => {
+                        self.state.take_in_record(stored.offset, &stored.record)?;
+                    }
+                    // The state has what we decided ahead in it: it is rebuilt, from the log alone.
+                    Fetched::Foreign => {
+                        return Err(Trouble::Reclaim("the partition is another owner's"));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The oldest record decided ahead counts: remember it, answer, send what follows from it.
+    fn counted(&mut self, offset: Offset) {
+        let Some(ahead) = self.ahead.pop_front() else { return };
+        self.ahead_keys.remove(&ahead.key);
+        if let Some(key) = ahead.idempotency {
+            self.ahead_keys.remove(&key);
+        }
+        self.state.remember(&ahead.command, offset, ahead.decided_at);
+        let answer = Answer {
+            command_id: ahead.command.command_id,
+            position: Some(Position { partition: self.partition, seq: ahead.seq }),
+            decided_at: ahead.decided_at,
+            outcome: ahead.outcome,
+            events: ahead.events,
+            repeated: false,
+            preview: None,
+        };
+        self.answer(&ahead.command, answer, ahead.reply, ahead.repeats);
+        self.send(ahead.follow_ups);
+    }
+
+    /// Begins anew, or stops for good.
+    fn trouble(&mut self, trouble: Trouble) {
+        self.appender = None;
+        self.claim_pending = false;
+        self.batch.clear();
+        match trouble {
+            Trouble::Halt(why) => self.halt(why),
+            Trouble::Reclaim(why) => self.reclaim(why),
+        }
+    }
+
+    fn halt(&mut self, why: String) {
+        tracing::error!(
+            partition = self.partition.0,
+            why,
+            "partition halts: nothing is decided on it any more"
+        );
+        self.halted = true;
+        self.generation += 1;
+        self.set_status(PartitionStatus::Halted { why });
+        self.waiting.clear();
+        self.ahead.clear();
+        self.ahead_keys.clear();
+        self.held_replies.clear();
+    }
+
+    /// R4: throws away what was decided ahead; its commands wait again, in their order.
+    fn reclaim(&mut self, why: &'static str) {
+        self.failures += 1;
+        self.generation += 1;
+        tracing::warn!(
+            partition = self.partition.0,
+            why,
+            ahead = self.ahead.len(),
+            "ownership begins anew"
+        );
+        metrics::counter!("tallybook_reclaims_total", "partition" => self.partition.to_string())
+            .increment(1);
+        self.set_status(PartitionStatus::Restoring);
+        let chain = self.ownership.chain().clone();
+        if self.ahead.is_empty() {
+            self.ownership = Ownership::restoring(chain);
+        } else {
+            self.state = PartitionState::default();
+            self.ownership = Ownership::restoring(Chain::default());
+        }
+        self.ahead_keys.clear();
+        for ahead in std::mem::take(&mut self.ahead).into_iter().rev() {
+            let Ahead { command, json, source, reply, repeats, .. } = ahead;
+            for reply in repeats {
+                let (command, json) = (command.clone(), json.clone());
+                self.waiting.push_front(Incoming { command, json, source, reply: Some(reply) });
+            }
+            self.waiting.push_front(Incoming { command, json, source, reply });
+        }
+        let pause = if self.failures <= 1 {
+            Duration::ZERO
+        } else {
+            let longest = PAUSE.0.saturating_mul(1 << self.failures.min(16)).min(PAUSE.1);
+            rand::rng().random_range(PAUSE.0..=longest)
+        };
+        self.resume_at = Some(Instant::now() + pause);
+    }
+
+    /// Asks again for what waits for a slot's answer.
+    fn ask_again(&mut self) {
+        if self.asked_at.elapsed() >= ASK_AGAIN {
+            self.asked_at = Instant::now();
+            self.send(self.state.unanswered());
+        }
+    }
+
+    /// Sends commands of our own to the partitions where they are decided.
+    pub(super) fn send(&self, commands: Vec<Command>) {
+        for command in commands {
+            let json = Bytes::from(serde_json::to_vec(&command).expect("a command is JSON"));
+            self.shared.push(Incoming { command, json, source: SourceRef::Local, reply: None });
+        }
+    }
+
+    fn set_status(&self, status: PartitionStatus) {
+        self.shared.set_status(self.partition, status);
+    }
+}

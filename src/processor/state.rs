@@ -1,0 +1,172 @@
+//! The customers of a partition, and what a journal record does to them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use tallybook_events::chain::{Chain, Halt, Offset};
+use tallybook_events::codec::{self, Record as JournalRecord};
+use tallybook_events::command::{Command, CommandBody};
+use tallybook_events::decision::{Decision, Outcome};
+use tallybook_events::ids::{CustomerId, Partition};
+use tallybook_events::time::Timestamp;
+
+use super::memory::{Memory, MemoryKey};
+use super::{READ_BYTES, READ_RECORDS};
+use crate::decisions::{Decided, Record, Slot};
+use crate::journal::{Journal, JournalError};
+
+/// All that one partition knows. A function of its journal alone.
+#[derive(Debug, Default)]
+pub struct PartitionState {
+    records: HashMap<CustomerId, Record>,
+    /// Customers that wait for an answer from a slot.
+    waiting: BTreeSet<CustomerId>,
+    pub(super) memory: Memory,
+    /// When the last decision was made. Never goes backwards.
+    pub(super) decided_at: Option<Timestamp>,
+}
+
+/// What is known at an id that nothing is known of.
+static NOTHING: Record = Record {
+    customer: None,
+    slot: Slot { holder: None, births: 0 },
+    held: BTreeMap::new(),
+    releasing: Vec::new(),
+};
+
+impl PartitionState {
+    /// Gives what is known at a customer id.
+    pub fn record(&self, id: CustomerId) -> &Record {
+        self.records.get(&id).unwrap_or(&NOTHING)
+    }
+
+    /// Gives all that is known, in no order.
+    pub fn records(&self) -> impl Iterator<Item = (CustomerId, &Record)> {
+        self.records.iter().map(|(id, record)| (*id, record))
+    }
+
+    /// Gives the number of customer ids of which something is known.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Tells whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Applies a decision to the customer (or slot) that it is about.
+    pub(super) fn apply(&mut self, decided: &Decided<'_>) {
+        let record = self.records.entry(decided.id).or_default();
+        record.apply(decided);
+        if record.held.is_empty() && record.releasing.is_empty() {
+            self.waiting.remove(&decided.id);
+        } else {
+            self.waiting.insert(decided.id);
+        }
+    }
+
+    /// Remembers where a command was decided.
+    pub(super) fn remember(&mut self, command: &Command, offset: Offset, decided_at: Timestamp) {
+        let scope = &command.scope;
+        self.memory.remember(MemoryKey::command(scope, command.command_id), offset, decided_at);
+        if let Some(key) = &command.context.idempotency_key {
+            let key = MemoryKey::idempotency(scope, command.home(), key);
+            self.memory.remember(key, offset, decided_at);
+        }
+        if let CommandBody::SettleClaim(settlement) = &command.body {
+            let key = MemoryKey::settled(scope, settlement.claim.held);
+            self.memory.remember(key, offset, decided_at);
+        }
+    }
+
+    /// Takes in a decision of the journal.
+    pub(super) fn take_in(&mut self, offset: Offset, decision: &Decision) {
+        self.decided_at = Some(decision.decided_at);
+        self.remember(&decision.command, offset, decision.decided_at);
+        let Some(id) = subject(&decision.command, &decision.outcome) else { return };
+        self.apply(&Decided {
+            command: &decision.command,
+            id,
+            decided_at: decision.decided_at,
+            outcome: &decision.outcome,
+            events: &decision.events,
+        });
+    }
+
+    /// Takes in a record of the journal that counts.
+    ///
+    /// # Errors
+    /// [`Halt::Unreadable`] when this build cannot read it.
+    pub(super) fn take_in_record(&mut self, offset: Offset, record: &[u8]) -> Result<(), Halt> {
+        match codec::read(record).map_err(|source| Halt::Unreadable { offset, source })? {
+            JournalRecord::Claim(_) => {}
+            JournalRecord::Decision(decision) => self.take_in(offset, &decision),
+        }
+        Ok(())
+    }
+
+    /// Gives the commands to ask again for all that still waits for an answer.
+    pub(super) fn unanswered(&self) -> Vec<Command> {
+        self.waiting.iter().flat_map(|id| self.record(*id).unanswered()).collect()
+    }
+}
+
+/// Gives the customer (or slot) whose state a decision changes, if it changes one. A refusal changes
+/// nothing, but for that of a held command: it is held no longer.
+pub(super) fn subject(command: &Command, outcome: &Outcome) -> Option<CustomerId> {
+    outcome
+        .customer_id()
+        .or_else(|| matches!(command.body, CommandBody::SettleClaim(_)).then(|| command.home()))
+}
+
+/// Why a partition could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The journal does not answer, or is damaged.
+    #[error("partition {partition} cannot be read")]
+    Journal {
+        /// Which.
+        partition: Partition,
+        /// Why.
+        #[source]
+        source: JournalError,
+    },
+    /// The reader rule halts.
+    #[error("partition {partition} halts")]
+    Halt {
+        /// Which.
+        partition: Partition,
+        /// Why.
+        #[source]
+        source: Halt,
+    },
+}
+
+/// Reads a partition from where `chain` stands up to the end that it has now, into `state`.
+///
+/// # Errors
+/// [`RestoreError`] when the journal does not answer or its records cannot be explained.
+pub fn restore(
+    journal: &dyn Journal,
+    partition: Partition,
+    chain: &mut Chain,
+    state: &mut PartitionState,
+) -> Result<(), RestoreError> {
+    let unread = |source| RestoreError::Journal { partition, source };
+    let halt = |source| RestoreError::Halt { partition, source };
+    let bounds = journal.bounds(partition).map_err(unread)?;
+    chain.check_bounds(bounds.low, bounds.end).map_err(halt)?;
+    while chain.checkpoint().offset < bounds.end {
+        let from = chain.checkpoint().offset;
+        let stored = journal.read(partition, from, READ_RECORDS, READ_BYTES).map_err(unread)?;
+        if stored.is_empty() {
+            return Err(halt(Halt::Truncated { offset: bounds.end, end: from }));
+        }
+        for stored in stored {
+            if chain.judge(stored.offset, &stored.record).map_err(halt)?.counts() {
+                state.take_in_record(stored.offset, &stored.record).map_err(halt)?;
+            }
+        }
+    }
+    Ok(())
+}
