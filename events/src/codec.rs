@@ -1,5 +1,6 @@
 //! Bytes and records: how a decision and a claim are written, and read back, whatever version wrote
-//! them. Stored bytes are never touched; an event of an older version is upcast on reading.
+//! them. Stored bytes are never touched; an event of an older version is upcast on reading (see
+//! [`crate::versions`]).
 
 use std::borrow::Cow;
 use std::io::Write as _;
@@ -12,6 +13,7 @@ use crate::command::Command;
 use crate::decision::{Decision, FORMAT, Outcome, SourceRef};
 use crate::event::Event;
 use crate::time::Timestamp;
+use crate::versions;
 
 /// Why bytes are no record that this build reads.
 #[derive(Debug, thiserror::Error)]
@@ -302,7 +304,7 @@ pub fn read_event(raw: &RawValue) -> Result<Event, UnreadableRecord> {
             serde_json::from_str::<Typed<'_>>(text).map_err(UnreadableRecord::Syntax)?.type_name
         }
     };
-    read_event_body(&type_name, text)
+    versions::read(versions::ALL, &type_name, text)
         .map_err(|source| UnreadableRecord::Event { type_name: type_name.into_owned(), source })
 }
 
@@ -310,32 +312,4 @@ pub fn read_event(raw: &RawValue) -> Result<Event, UnreadableRecord> {
 fn type_prefix(text: &str) -> Option<&str> {
     let (name, _) = text.strip_prefix(r#"{"type":""#)?.split_once('"')?;
     (!name.contains('\\')).then_some(name)
-}
-
-/// Every type name and version that was ever written, and how it is read today.
-///
-/// A new version of an event gets a line of its own here; the line of the old one then reads the old
-/// shape and converts it (upcasting). `None` is a type that this build does not know.
-fn read_event_body(type_name: &str, text: &str) -> Result<Event, Option<serde_json::Error>> {
-    fn body<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Option<serde_json::Error>> {
-        serde_json::from_str(text).map_err(Some)
-    }
-    Ok(match type_name {
-        "CustomerCreated.v1" => Event::CustomerCreated(body(text)?),
-        "CustomerUpdated.v1" => Event::CustomerUpdated(body(text)?),
-        "TierChanged.v1" => Event::TierChanged(body(text)?),
-        "StatusChanged.v1" => Event::StatusChanged(body(text)?),
-        "ContractSet.v1" => Event::ContractSet(body(text)?),
-        "BudgetSet.v1" => Event::BudgetSet(body(text)?),
-        "PolicyChanged.v1" => Event::PolicyChanged(body(text)?),
-        "BillingControlsSet.v1" => Event::BillingControlsSet(body(text)?),
-        "KeyChanged.v1" => Event::KeyChanged(body(text)?),
-        "ParentChanged.v1" => Event::ParentChanged(body(text)?),
-        "UsageRecorded.v1" => Event::UsageRecorded(body(text)?),
-        "BudgetThresholdReached.v1" => Event::BudgetThresholdReached(body(text)?),
-        "CustomerArchived.v1" => Event::CustomerArchived(body(text)?),
-        "KeyClaimed.v1" => Event::KeyClaimed(body(text)?),
-        "KeyReleased.v1" => Event::KeyReleased(body(text)?),
-        _ => return Err(None),
-    })
 }

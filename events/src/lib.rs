@@ -2,7 +2,8 @@
 //!
 //! - [`command`]: what was asked. [`decision`]: our answer, one per command. [`event`]: the catalogue
 //!   of facts, by concept in [`customer`].
-//! - [`chain`]: which records of a journal count: the reader rule. [`codec`]: bytes and records.
+//! - [`chain`]: which records of a journal count: the reader rule. [`codec`]: bytes and records;
+//!   [`versions`]: every event version that was ever written. [`schemas`]: all of it as JSON Schemas.
 //! - [`ids`], [`text`], [`money`], [`time`], [`period`], [`field`], [`json`]: the words they are made of.
 
 pub mod command;
@@ -11,6 +12,8 @@ pub mod event;
 pub mod customer;
 pub mod chain;
 pub mod codec;
+pub mod versions;
+pub mod schemas;
 pub mod ids;
 pub mod text;
 pub mod money;

@@ -132,7 +132,14 @@ impl JsonSchema for Amount {
     fn schema_name() -> Cow<'static, str> {
         "Amount".into()
     }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        if generator.contract().is_serialize() {
+            return json_schema!({
+                "description": "A decimal, 0 or more, below 10^12, at most 12 digits after the point",
+                "type": "string",
+                "pattern": "^[0-9]+(\\.[0-9]+)?$"
+            });
+        }
         json_schema!({
             "description": "A decimal, 0 or more, below 10^12, at most 12 digits after the point",
             "anyOf": [

@@ -186,7 +186,7 @@ impl<const MAX: usize> JsonSchema for Text<MAX> {
 
 checked_text! {
     /// E-mail address (RFC 5321 addr-spec, no display name, a dot in the domain), case kept.
-    Email, "an e-mail address", {"type": "string", "format": "email", "maxLength": 254}, |text| {
+    Email, "an e-mail address", {"type": "string", "format": "idn-email", "maxLength": 254}, |text| {
         let options = Options::default().without_display_text().with_required_tld();
         if text.len() <= 254 && EmailAddress::parse_with_options(text, options).is_ok() {
             Ok(())

@@ -1,0 +1,82 @@
+//! What was ever written stays readable: one stored example of every version, never edited.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use serde_json::value::RawValue;
+use tallybook_events::codec::{self, Record};
+use tallybook_events::versions;
+
+use crate::examples;
+use crate::round_trip::write;
+
+/// The stored records: a decision with each outcome, and a claim.
+pub(crate) const RECORDS: [&str; 6] = [
+    "DecisionRecord.v1",
+    "DecisionRecord.v1.rejected",
+    "DecisionRecord.v1.deferred",
+    "DecisionRecord.v1.forwarded",
+    "DecisionRecord.v1.dead_lettered",
+    "ClaimRecord.v1",
+];
+
+/// Reads a golden file.
+pub(crate) fn golden(name: &str) -> String {
+    let path = folder().join(format!("{name}.json"));
+    std::fs::read_to_string(&path).unwrap_or_else(|error| {
+        panic!("{}: {error}. Every version has a stored example", path.display())
+    })
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden")
+}
+
+#[test]
+fn every_event_version_is_read_as_the_value_that_was_written() {
+    for version in versions::ALL {
+        let stored: Box<RawValue> = serde_json::from_str(&golden(version.name)).unwrap();
+        let event = codec::read_event(&stored).unwrap();
+        let expected = examples::event(version.name);
+        assert_eq!(event, expected, "{}", version.name);
+        if event.type_name() == version.name {
+            assert_eq!(serde_json::to_string(&event).unwrap(), stored.get(), "{}", version.name);
+        }
+    }
+}
+
+#[test]
+fn every_golden_file_is_of_a_version_that_is_read() {
+    let known: BTreeSet<String> = versions::ALL
+        .iter()
+        .map(|version| version.name)
+        .chain(RECORDS)
+        .map(|name| format!("{name}.json"))
+        .collect();
+    let stored: BTreeSet<String> = std::fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(stored, known);
+}
+
+#[test]
+fn decision_records_are_read_and_written_as_they_were() {
+    let mut decisions = examples::other_decisions();
+    decisions.push(("DecisionRecord.v1", examples::decision()));
+    assert_eq!(decisions.len(), RECORDS.len() - 1);
+    for (name, decision) in decisions {
+        let stored = golden(name);
+        let written = String::from_utf8(write(&decision)).unwrap();
+        assert_eq!(written, stored, "{name}");
+        let read = codec::read(stored.as_bytes()).unwrap();
+        assert_eq!(read, Record::Decision(Box::new(decision)), "{name}");
+    }
+}
+
+#[test]
+fn the_claim_record_is_read_and_written_as_it_was() {
+    let stored = golden("ClaimRecord.v1");
+    assert_eq!(codec::read(stored.as_bytes()).unwrap(), Record::Claim(examples::claim()));
+    assert_eq!(String::from_utf8(codec::write_claim(&examples::claim())).unwrap(), stored);
+}
