@@ -7,3 +7,5 @@ pub mod inbox;
 pub mod keys;
 pub mod clock;
 pub mod cli;
+pub mod config;
+pub mod telemetry;

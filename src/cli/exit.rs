@@ -3,8 +3,14 @@
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
-/// The exit codes that scripts rely on. 0 is success and 2, from the argument parser too, is a
-/// command line that makes no sense.
+use crate::config::ConfigError;
+use crate::keys::KeyStoreError;
+use crate::telemetry::BadFilter;
+
+use super::client::Refused;
+
+/// The exit codes that scripts rely on. 5, for verification that found differences, comes with the
+/// audit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Exit {
@@ -12,9 +18,30 @@ pub(super) enum Exit {
     Ok = 0,
     /// It failed.
     Failure = 1,
+    /// The command line or the settings make no sense.
+    Usage = 2,
     /// What was asked for is not there.
     NotFound = 3,
+    /// What was asked for contradicts what is there.
+    Conflict = 4,
+    /// Something that it needs does not answer, or is held by another process.
+    Unavailable = 6,
 }
+
+/// The command line makes no sense, in a way that its parser cannot see.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Usage(pub(super) String);
+
+/// What was asked for is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct NotFound(pub(super) String);
+
+/// What was asked for contradicts what is there.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Conflict(pub(super) String);
 
 /// Says on stderr what went wrong, if anything did, and gives the exit code.
 pub(super) fn report(done: anyhow::Result<()>) -> ExitCode {
@@ -29,17 +56,97 @@ pub(super) fn report(done: anyhow::Result<()>) -> ExitCode {
     ExitCode::from(exit as u8)
 }
 
+/// Tells whether to come again may help: something did not answer, or had no room.
+pub(super) fn is_unavailable(error: &anyhow::Error) -> bool {
+    of(error) == Exit::Unavailable
+}
+
 /// Gives the code for an error: that of the first link of its chain that has one.
 fn of(error: &anyhow::Error) -> Exit {
-    let coded = error.chain().find_map(|link| {
-        let io = link.downcast_ref::<std::io::Error>()?;
-        (io.kind() == ErrorKind::NotFound).then_some(Exit::NotFound)
-    });
-    coded.unwrap_or(Exit::Failure)
+    error.chain().find_map(of_link).unwrap_or(Exit::Failure)
+}
+
+fn of_link(link: &(dyn std::error::Error + 'static)) -> Option<Exit> {
+    if link.is::<Usage>() || link.is::<ConfigError>() || link.is::<BadFilter>() {
+        return Some(Exit::Usage);
+    }
+    if link.is::<NotFound>() {
+        return Some(Exit::NotFound);
+    }
+    if link.is::<Conflict>() {
+        return Some(Exit::Conflict);
+    }
+    if let Some(refused) = link.downcast_ref::<Refused>() {
+        return Some(of_status(refused.status));
+    }
+    if let Some(request) = link.downcast_ref::<reqwest::Error>() {
+        let ours = request.is_builder() || request.is_decode();
+        return Some(if ours { Exit::Failure } else { Exit::Unavailable });
+    }
+    if let Some(keys) = link.downcast_ref::<KeyStoreError>() {
+        return match keys {
+            KeyStoreError::Taken(_) => Some(Exit::Conflict),
+            KeyStoreError::Unknown(_) => Some(Exit::NotFound),
+            KeyStoreError::Damaged { .. } => Some(Exit::Failure),
+            KeyStoreError::Unavailable(_) => Some(Exit::Unavailable),
+        };
+    }
+    let io = link.downcast_ref::<std::io::Error>()?;
+    (io.kind() == ErrorKind::NotFound).then_some(Exit::NotFound)
+}
+
+/// Gives the code for the status of a server's refusal.
+const fn of_status(status: u16) -> Exit {
+    match status {
+        404 | 410 => Exit::NotFound,
+        409 | 412 => Exit::Conflict,
+        429 | 502..=504 => Exit::Unavailable,
+        _ => Exit::Failure,
+    }
 }
 
 /// Tells whether the reader of our output went away: `tallybook … | head` is no failure.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let io = error.chain().find_map(|link| link.downcast_ref::<std::io::Error>());
     io.is_some_and(|io| io.kind() == ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16) -> anyhow::Error {
+        let refused = Refused { status, code: None, detail: "no".into(), retry_after: None };
+        anyhow::Error::new(refused).context("asking")
+    }
+
+    #[test]
+    fn each_kind_of_error_has_its_code() {
+        for (error, exit) in [
+            (anyhow::anyhow!("x"), Exit::Failure),
+            (Usage("x".into()).into(), Exit::Usage),
+            (NotFound("x".into()).into(), Exit::NotFound),
+            (Conflict("x".into()).into(), Exit::Conflict),
+            (std::io::Error::from(ErrorKind::NotFound).into(), Exit::NotFound),
+            (std::io::Error::from(ErrorKind::PermissionDenied).into(), Exit::Failure),
+            (refused(400), Exit::Failure),
+            (refused(401), Exit::Failure),
+            (refused(404), Exit::NotFound),
+            (refused(409), Exit::Conflict),
+            (refused(412), Exit::Conflict),
+            (refused(422), Exit::Failure),
+            (refused(429), Exit::Unavailable),
+            (refused(500), Exit::Failure),
+            (refused(503), Exit::Unavailable),
+        ] {
+            assert_eq!(of(&error), exit, "{error:#}");
+        }
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_failure() {
+        let error = anyhow::Error::new(std::io::Error::from(ErrorKind::BrokenPipe));
+        assert!(is_broken_pipe(&error.context("printing")));
+        assert!(!is_broken_pipe(&refused(404)));
+    }
 }

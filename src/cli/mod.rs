@@ -1,24 +1,69 @@
 //! The command line: one subcommand, one file. The only place that builds adapters and wires them.
 //!
-//! stdout is data, stderr is everything else. What a run exits with is decided in [`exit`].
+//! stdout is data, stderr is everything else. What a run exits with is decided in `exit`; where an
+//! option's value comes from (flag, environment, file), in [`crate::config`].
 
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use anyhow::Context as _;
+use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::config::{self, Settings};
+use crate::telemetry::{self, LogFormat};
+
+mod send;
+mod customers;
+mod usage;
+mod keys;
+mod schemas;
 mod completions;
+mod client;
+mod output;
+mod progress;
+mod folder;
 mod exit;
 
 /// Event-sourced command processor for the customers of usage-billed products.
 #[derive(Debug, Parser)]
-#[command(name = "tallybook", version, about, max_term_width = 100)]
+#[command(name = "tallybook", version, about, max_term_width = 100, arg_required_else_help = true)]
 struct Cli {
+    #[command(flatten)]
+    common: Common,
     #[command(subcommand)]
     command: Command,
 }
 
+/// Options of all commands.
+#[derive(Debug, Args)]
+struct Common {
+    /// Settings file [default: tallybook.toml, if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How data is printed
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value = "table")]
+    output: output::Format,
+    /// What is logged, like `info,tallybook=debug`
+    #[arg(long, global = true, value_name = "FILTER", default_value = "warn,tallybook=info")]
+    log: String,
+    /// How log lines look
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Publish commands from a file, one JSON object a line
+    Send(send::Arguments),
+    /// Read customers from a server
+    Customers(customers::Arguments),
+    /// Read usage from a server
+    Usage(usage::Arguments),
+    /// Make, list and revoke API keys
+    Keys(keys::Arguments),
+    /// Print the JSON Schemas of events, commands and records
+    Schemas(schemas::Arguments),
     /// Print shell completions
     Completions(completions::Arguments),
 }
@@ -26,9 +71,47 @@ enum Command {
 /// Runs the command line of this process and gives its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let done = match cli.command {
+    exit::report(run(std::env::args_os().collect()))
+}
+
+fn run(arguments: Vec<OsString>) -> anyhow::Result<()> {
+    let command = config::bind_environment(Cli::command());
+    let settings = Settings::load(settings_file(&command, &arguments).as_deref())?;
+    let matches = settings.apply(command)?.get_matches_from(arguments);
+    let Cli { common, command } = Cli::from_arg_matches(&matches)?;
+    telemetry::start(&common.log, common.log_format)?;
+    let format = common.output;
+    match command {
+        Command::Send(arguments) => block_on(send::run(&arguments, format)),
+        Command::Customers(arguments) => block_on(customers::run(&arguments, format)),
+        Command::Usage(arguments) => block_on(usage::run(&arguments, format)),
+        Command::Keys(arguments) => keys::run(&arguments, format),
+        Command::Schemas(arguments) => schemas::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
-    };
-    exit::report(done)
+    }
+}
+
+/// Finds the settings file's name before the settings are known. Faults are told later, by the
+/// parser that knows them; help and version are printed at once.
+fn settings_file(command: &clap::Command, arguments: &[OsString]) -> Option<PathBuf> {
+    let found = command.clone().ignore_errors(true).try_get_matches_from(arguments);
+    let matches = found.unwrap_or_else(|help| help.exit());
+    let mut at: &ArgMatches = &matches;
+    loop {
+        let named = at.try_get_one::<PathBuf>("config").ok().flatten();
+        match (named, at.subcommand()) {
+            (Some(path), _) => return Some(path.clone()),
+            (None, Some((_, below))) => at = below,
+            (None, None) => return None,
+        }
+    }
+}
+
+/// Runs a command that waits.
+fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start threads")?
+        .block_on(command)
 }

@@ -1,0 +1,49 @@
+//! The data folder: where its files are.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+/// Option `--data`.
+#[derive(Debug, Clone, Args)]
+pub(super) struct DataOption {
+    /// The folder of journal, read models and API keys
+    #[arg(long, value_name = "DIR", default_value = "./data")]
+    pub(super) data: PathBuf,
+}
+
+/// Why a data folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FolderError {
+    /// It cannot be made or opened.
+    #[error("cannot use {} as the data folder", path.display())]
+    Io {
+        /// The folder.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// A data folder.
+#[derive(Debug, Clone)]
+pub(super) struct DataFolder(PathBuf);
+
+impl DataFolder {
+    /// Names a folder; it need not be there.
+    pub(super) fn new(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// Gives the file of API keys.
+    pub(super) fn keys(&self) -> PathBuf {
+        self.0.join("keys.db")
+    }
+
+    /// Makes the folder if it is not there.
+    pub(super) fn make(&self) -> Result<(), FolderError> {
+        std::fs::create_dir_all(&self.0)
+            .map_err(|source| FolderError::Io { path: self.0.clone(), source })
+    }
+}
