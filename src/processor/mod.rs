@@ -13,6 +13,8 @@ mod state;
 mod owner;
 mod deciding;
 mod worker;
+#[cfg(test)]
+mod model;
 
 pub use ownership::{Fetched, Ownership, Step, UpTo};
 pub use state::{PartitionState, RestoreError, restore};
