@@ -1,8 +1,213 @@
-//! The state of one customer.
+//! The state of one customer: the facts that its events add up to. Most customers have few of them, so
+//! a group that has its empty values takes no room.
+
+use std::sync::LazyLock;
+
+use tallybook_events::customer::{
+    BillingControls, Budget, Contract, CustomerDocument, Identity, LifetimeSummary, PeriodSummary,
+    Policy, Profile, UsageSummary,
+};
+use tallybook_events::event::Event;
+use tallybook_events::ids::{CustomerId, CustomerKey, Scope};
+use tallybook_events::money::Total;
+use tallybook_events::time::Timestamp;
+
+use super::usage::{self, Usage};
 
 /// A customer, as far as rules need it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Customer {
+    /// Its id, for ever.
+    pub id: CustomerId,
     /// Number of events.
     pub version: u64,
+    /// Tenant and environment.
+    pub scope: Scope,
+    /// The key. An archived customer has given it back and only remembers it.
+    pub key: Option<CustomerKey>,
+    /// When it was born.
+    pub created_at: Timestamp,
+    /// When its last event was decided.
+    pub updated_at: Timestamp,
+    /// When it was archived.
+    pub archived_at: Option<Timestamp>,
+    profile: Rare<Profile>,
+    contract: Rare<Contract>,
+    budget: Rare<Budget>,
+    policy: Option<Box<Policy>>,
+    billing_controls: Rare<BillingControls>,
+    identity: Rare<Identity>,
+    usage: Rare<Usage>,
+}
+
+/// Facts that take room only when they differ from the empty ones.
+type Rare<T> = Option<Box<T>>;
+
+static NO_PROFILE: LazyLock<Profile> = LazyLock::new(Profile::default);
+static NO_CONTRACT: LazyLock<Contract> = LazyLock::new(Contract::default);
+static NO_CONTROLS: LazyLock<BillingControls> = LazyLock::new(BillingControls::default);
+static NO_IDENTITY: LazyLock<Identity> = LazyLock::new(Identity::default);
+
+fn change<T: Default + PartialEq>(facts: &mut Rare<T>, change: impl FnOnce(&mut T)) {
+    let mut changed = facts.take().unwrap_or_default();
+    change(&mut changed);
+    if *changed != T::default() {
+        *facts = Some(changed);
+    }
+}
+
+impl Customer {
+    /// Makes a customer as it is just before its birth.
+    pub(super) fn unborn(
+        id: CustomerId,
+        scope: Scope,
+        key: Option<CustomerKey>,
+        at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            version: 0,
+            scope,
+            key,
+            created_at: at,
+            updated_at: at,
+            archived_at: None,
+            profile: None,
+            contract: None,
+            budget: None,
+            policy: None,
+            billing_controls: None,
+            identity: None,
+            usage: None,
+        }
+    }
+
+    /// Gives the profile.
+    pub fn profile(&self) -> &Profile {
+        self.profile.as_deref().unwrap_or(&NO_PROFILE)
+    }
+
+    /// Gives the contract.
+    pub fn contract(&self) -> &Contract {
+        self.contract.as_deref().unwrap_or(&NO_CONTRACT)
+    }
+
+    /// Gives the budget.
+    pub fn budget(&self) -> Budget {
+        self.budget.as_deref().copied().unwrap_or_default()
+    }
+
+    /// Gives the spending policy, if there is one.
+    pub fn policy(&self) -> Option<&Policy> {
+        self.policy.as_deref()
+    }
+
+    /// Gives the billing controls.
+    pub fn billing_controls(&self) -> &BillingControls {
+        self.billing_controls.as_deref().unwrap_or(&NO_CONTROLS)
+    }
+
+    /// Gives links and parent.
+    pub fn identity(&self) -> &Identity {
+        self.identity.as_deref().unwrap_or(&NO_IDENTITY)
+    }
+
+    /// Gives what was used.
+    pub(super) fn usage(&self) -> &Usage {
+        self.usage.as_deref().unwrap_or(&usage::NOTHING)
+    }
+
+    /// Tells whether the customer has a key now.
+    pub fn holds(&self, key: &CustomerKey) -> bool {
+        self.archived_at.is_none() && self.key.as_ref() == Some(key)
+    }
+
+    /// Applies a fact. Cannot fail.
+    pub(super) fn apply(&mut self, event: &Event, decided_at: Timestamp) {
+        if event.counts_in_version() {
+            self.version += 1;
+            self.updated_at = decided_at;
+        }
+        match event {
+            Event::CustomerUpdated(updated) => change(&mut self.profile, |profile| {
+                change(&mut self.identity, |identity| updated.apply(profile, identity));
+            }),
+            Event::TierChanged(changed) => {
+                change(&mut self.contract, |contract| changed.apply(contract));
+            }
+            Event::StatusChanged(changed) => {
+                change(&mut self.contract, |contract| contract.status = changed.to);
+            }
+            Event::ContractSet(set) => change(&mut self.contract, |contract| {
+                (contract.start, contract.end) = (set.start, set.end);
+            }),
+            Event::BudgetSet(set) => {
+                change(&mut self.budget, |budget| *budget = (*set).into());
+                let window = self.budget().schedule().window_at(decided_at);
+                if let Some(usage) = &mut self.usage {
+                    usage.hours.keep(window);
+                }
+            }
+            Event::PolicyChanged(changed) => self.policy = changed.to.clone().map(Box::new),
+            Event::BillingControlsSet(set) => {
+                change(&mut self.billing_controls, |controls| controls.clone_from(&set.to));
+            }
+            Event::KeyChanged(changed) => self.key.clone_from(&changed.to),
+            Event::ParentChanged(changed) => {
+                change(&mut self.identity, |identity| identity.parent = changed.to);
+            }
+            Event::UsageRecorded(recorded) => self.usage.get_or_insert_default().apply(recorded),
+            Event::BudgetThresholdReached(reached) => {
+                self.usage.get_or_insert_default().thresholds.apply(reached);
+            }
+            Event::CustomerArchived(_) => self.archived_at = Some(decided_at),
+            Event::CustomerCreated(_) | Event::KeyClaimed(_) | Event::KeyReleased(_) => {}
+        }
+    }
+
+    /// Gives the customer document; `now` says which period is the current one.
+    pub(super) fn document(&self, now: Timestamp) -> CustomerDocument {
+        CustomerDocument {
+            id: self.id,
+            key: self.key.clone(),
+            tenant: self.scope.tenant.clone(),
+            environment: self.scope.environment,
+            version: self.version,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            archived_at: self.archived_at,
+            profile: self.profile().clone(),
+            contract: self.contract().clone(),
+            budget: self.budget(),
+            policy: self.policy().cloned(),
+            billing_controls: self.billing_controls().clone(),
+            identity: self.identity().clone(),
+            usage: self.usage_summary(now),
+        }
+    }
+
+    fn usage_summary(&self, now: Timestamp) -> UsageSummary {
+        let total = |units| Total::from_trillionths(units).expect("sums are kept below 10^28");
+        let budget = self.budget();
+        let window = budget.schedule().window_at(now);
+        let period = self.usage().hours.used(window);
+        let lifetime = self.usage().lifetime.tally;
+        let remaining = budget.period_budget.map(|budget| budget.trillionths() - period.raw);
+        UsageSummary {
+            period: PeriodSummary {
+                start: window.start,
+                end: window.end,
+                raw: total(period.raw),
+                charged: total(period.charged),
+                count: period.count,
+                budget: budget.period_budget,
+                remaining: remaining.map(total),
+            },
+            lifetime: LifetimeSummary {
+                raw: total(lifetime.raw),
+                charged: total(lifetime.charged),
+                count: lifetime.count,
+            },
+        }
+    }
 }

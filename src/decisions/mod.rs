@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use tallybook_events::command::{Claim, Command, Routed};
+use tallybook_events::command::{Claim, Command, CommandBody, Routed};
 use tallybook_events::customer::CustomerDocument;
 use tallybook_events::decision::{Outcome, Rejection};
 use tallybook_events::event::Event;
@@ -16,8 +16,29 @@ use tallybook_events::time::Timestamp;
 pub use catalogue::TierCatalogue;
 pub use customer::Customer;
 
+mod address;
+mod identity;
+mod slots;
+mod update;
+mod profile;
+mod contract;
 mod catalogue;
+mod budget;
+mod thresholds;
+mod usage;
+mod hours;
+mod reports;
+mod sip;
+mod policy;
+mod controls;
+mod evolve;
 mod customer;
+mod follow_ups;
+mod digest;
+#[cfg(test)]
+mod given;
+#[cfg(test)]
+mod properties;
 
 /// Version of these rules, as it stands in each decision. It goes up when a command could be decided
 /// otherwise than before; what was decided stays.
@@ -33,8 +54,8 @@ pub struct Record {
     pub slot: Slot,
     /// Commands that wait for a slot's answer, by their id.
     pub held: BTreeMap<CommandId, Held>,
-    /// Keys that this customer gave back to slots elsewhere, not answered yet.
-    pub releasing: Vec<Claim>,
+    /// Commands that give keys back to slots elsewhere, sent and not answered yet.
+    pub releasing: Vec<Command>,
 }
 
 /// Who has the key whose slot is at this id.
@@ -89,9 +110,29 @@ pub enum Verdict {
 }
 
 /// Decides a command. Reads only its arguments.
+///
+/// A command that was deferred is decided as a whole when the slot has answered: the verdict on
+/// `SettleClaim` is the verdict on the held command.
 pub fn decide(record: &Record, ask: &Ask<'_>) -> Verdict {
-    let _ = (record, ask);
-    Verdict::Forward(Routed { customer_id: ask.id, birth: None })
+    customers_command(record, ask, None).unwrap_or_else(Verdict::Rejected)
+}
+
+/// Decides a command; `grant` is the claim that the slot has granted to it.
+fn customers_command(
+    record: &Record,
+    ask: &Ask<'_>,
+    grant: Option<&Claim>,
+) -> Result<Verdict, Rejection> {
+    match &ask.command.body {
+        CommandBody::CreateCustomer(patch) => identity::create(record, ask, patch, grant),
+        CommandBody::UpdateCustomer(patch) => update::decide(record, ask, patch, grant),
+        CommandBody::RecordUsage(reports) => usage::record(record, ask, reports, grant),
+        CommandBody::ArchiveCustomer => identity::archive(record, ask),
+        CommandBody::ClaimKey(claim) => slots::claim(record, ask, claim),
+        CommandBody::SettleClaim(settlement) => slots::settle(record, ask, settlement),
+        CommandBody::ReleaseKey(claim) => slots::release(record, ask, claim),
+        CommandBody::SettleRelease(_) => Ok(slots::settle_release()),
+    }
 }
 
 /// A decision, as far as it changes state.
@@ -112,7 +153,7 @@ pub struct Decided<'a> {
 impl Record {
     /// Applies a decision. Cannot fail: a fact is never refused.
     pub fn apply(&mut self, decided: &Decided<'_>) {
-        let _ = decided;
+        evolve::apply(self, decided);
     }
 
     /// Gives the version of the customer, 0 when there is none.
@@ -122,19 +163,24 @@ impl Record {
 
     /// Gives the commands that must be sent now that this decision counts: claims to slots, their
     /// answers, releases. Their ids are derived, so that sending them again is harmless.
+    ///
+    /// The decision must have been applied here; others after it may have been, too.
     pub fn follow_ups(&self, decided: &Decided<'_>) -> Vec<Command> {
-        let _ = decided;
-        Vec::new()
+        follow_ups::of(self, decided)
     }
 
     /// Gives the commands to ask again for all that still waits here: a new owner sends them.
     pub fn unanswered(&self) -> Vec<Command> {
-        Vec::new()
+        follow_ups::unanswered(self)
     }
 
     /// Gives the customer document; `now` says which period is the current one.
     pub fn document(&self, now: Timestamp) -> Option<CustomerDocument> {
-        let _ = now;
-        None
+        self.customer.as_ref().map(|customer| customer.document(now))
     }
+}
+
+/// Gives a digest of all state: equal for equal records, whatever way they came about.
+pub fn state_digest<'a>(records: impl Iterator<Item = (CustomerId, &'a Record)>) -> [u8; 32] {
+    digest::of(records)
 }

@@ -1,0 +1,79 @@
+//! How does a customer change? One patch over all concepts, decided as a whole: each concept adds the
+//! events for what it changes, in this order.
+
+use tallybook_events::command::{Claim, CustomerPatch};
+use tallybook_events::customer::{CustomerUpdated, KeyChanged};
+use tallybook_events::decision::Rejection;
+use tallybook_events::event::Event;
+
+use super::address::{self, Address};
+use super::customer::Customer;
+use super::identity::{self, KeyStep};
+use super::{Ask, Record, Verdict, budget, contract, controls, policy, profile, slots};
+
+/// Decides a patch of a customer that is there. Without a change there is no event.
+///
+/// # Errors
+/// `unknown_customer`, `customer_archived`, `version_mismatch`, then what a concept refuses, then what is
+/// wrong with the key.
+pub(super) fn decide(
+    record: &Record,
+    ask: &Ask<'_>,
+    patch: &CustomerPatch,
+    grant: Option<&Claim>,
+) -> Result<Verdict, Rejection> {
+    let customer = match address::find(record, ask)? {
+        Address::Lives(customer) => customer,
+        Address::Elsewhere(routed) if routed.birth.is_none() => {
+            return Ok(Verdict::Forward(routed));
+        }
+        Address::Elsewhere(_) | Address::Free(_) => return Err(address::unknown()),
+    };
+    address::open(customer, ask)?;
+    let mut events = Vec::new();
+    facts(customer, ask, patch, &mut events)?;
+    let from = customer.key.clone();
+    let accepted =
+        |events| Verdict::Accepted { events, duplicates: Vec::new(), conflicts: Vec::new() };
+    match identity::key_step(record, ask, customer, patch)? {
+        KeyStep::Keep => Ok(accepted(events)),
+        KeyStep::Take(key) => {
+            events.push(Event::KeyChanged(KeyChanged { from, to: Some(key) }));
+            Ok(accepted(events))
+        }
+        KeyStep::Claim(claim) => {
+            events.push(Event::KeyChanged(KeyChanged { from, to: Some(claim.key.clone()) }));
+            slots::await_key(record, claim, grant, accepted(events))
+        }
+    }
+}
+
+/// Decides all facts of a patch but the key, and adds the events.
+///
+/// # Errors
+/// What the first concept that refuses says.
+pub(super) fn facts(
+    customer: &Customer,
+    ask: &Ask<'_>,
+    patch: &CustomerPatch,
+    events: &mut Vec<Event>,
+) -> Result<(), Rejection> {
+    let mut updated = CustomerUpdated::default();
+    if let Some(asked) = patch.profile.as_set() {
+        profile::decide(customer.profile(), asked, &mut updated)?;
+    }
+    if let Some(asked) = patch.identity.as_set() {
+        identity::decide(customer.identity(), asked, &mut updated)?;
+    }
+    if !updated.is_empty() {
+        events.push(Event::CustomerUpdated(updated));
+    }
+    if let Some(asked) = patch.contract.as_set() {
+        contract::decide(customer.contract(), asked, ask.tiers, events)?;
+    }
+    if let Some(asked) = patch.budget.as_set() {
+        budget::decide(customer, asked, ask.decided_at, events)?;
+    }
+    policy::decide(customer.policy(), &patch.policy, events);
+    controls::decide(customer.billing_controls(), &patch.billing_controls, events)
+}
