@@ -21,6 +21,13 @@ use bytes::Bytes;
 use tallybook_events::chain::Offset;
 use tallybook_events::ids::Partition;
 
+pub mod memory;
+pub mod adversarial;
+pub mod conformance;
+mod log;
+mod tail;
+mod teller;
+
 /// A stored record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
@@ -49,7 +56,8 @@ pub struct Bounds {
 }
 
 /// Is told what became of records, in the order in which they were handed over; several at a time.
-/// Called on a thread of the journal: it must not block.
+/// Called on a thread of the journal, or by [`Appender::append`] before it returns: it must not block,
+/// call the journal or drop the appender.
 pub type DeliverySink = Box<dyn FnMut(Vec<Delivery>) + Send>;
 
 /// Why the journal did not answer.
@@ -72,7 +80,10 @@ pub enum JournalError {
     Closed,
 }
 
-/// A journal of several partitions. See the module's text for what is promised.
+/// A journal of several partitions. See the module's text for what is promised. To name a partition
+/// that there is not is a fault of the caller, and panics. Dropping a journal closes it: what was
+/// handed over is kept and told, then its appenders take no more. What was opened to follow it may
+/// read on.
 pub trait Journal: Send + Sync + 'static {
     /// Gives the number of partitions; it never changes.
     fn partitions(&self) -> u32;
