@@ -4,6 +4,7 @@
 //!   of facts, by concept in [`customer`].
 //! - [`chain`]: which records of a journal count: the reader rule. [`codec`]: bytes and records;
 //!   [`versions`]: every event version that was ever written. [`schemas`]: all of it as JSON Schemas.
+//! - [`outside`]: JSON from outside becomes one of these, or a fault with its place.
 //! - [`ids`], [`text`], [`money`], [`time`], [`period`], [`field`], [`json`]: the words they are made of.
 
 pub mod command;
@@ -14,6 +15,7 @@ pub mod chain;
 pub mod codec;
 pub mod versions;
 pub mod schemas;
+pub mod outside;
 pub mod ids;
 pub mod text;
 pub mod money;

@@ -102,6 +102,7 @@ pub(super) const DEPENDENCIES: [(&str, &[&str]); 2] = [
             "schemars",
             "serde",
             "serde_json",
+            "serde_path_to_error",
             "sha2",
             "thiserror",
             "uuid",
