@@ -1,0 +1,131 @@
+//! The answer to a command, as the native API shows it, alone or in an array.
+
+use axum::response::Response;
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tallybook_events::customer::CustomerDocument;
+use tallybook_events::decision::{Outcome, Rejection};
+use tallybook_events::ids::{CommandId, CustomerId, Position, ReportId};
+
+use super::json;
+use super::problem::Problem;
+use super::refusals::rejection_status;
+use crate::inbox::Answer;
+
+/// Header of answers that were given before.
+const REPLAYED: &str = "idempotent-replayed";
+
+/// The answer to one command.
+#[derive(Debug, Serialize)]
+pub(crate) struct CommandAnswer<'a> {
+    /// In an array: the status that the command would have had alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) status: Option<u16>,
+    pub(crate) command_id: Option<CommandId>,
+    outcome: Option<&'static str>,
+    customer_id: Option<CustomerId>,
+    version: Option<u64>,
+    position: Option<Position>,
+    events: &'a RawValue,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    duplicates: &'a [ReportId],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    conflicts: &'a [ReportId],
+    rejection: Option<Rejection>,
+    /// For a dry run: the customer as it would stand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    customer: Option<&'a CustomerDocument>,
+    /// In an array: why there is no decision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<Problem>,
+}
+
+impl<'a> CommandAnswer<'a> {
+    fn empty() -> Self {
+        Self {
+            status: None,
+            command_id: None,
+            outcome: None,
+            customer_id: None,
+            version: None,
+            position: None,
+            events: no_events(),
+            duplicates: &[],
+            conflicts: &[],
+            rejection: None,
+            customer: None,
+            problem: None,
+        }
+    }
+
+    /// Shows a decision.
+    pub(crate) fn of(answer: &'a Answer) -> Self {
+        let shown = Self {
+            command_id: Some(answer.command_id),
+            position: answer.position,
+            events: serde_json::from_slice(&answer.events).unwrap_or_else(|_| no_events()),
+            customer: answer.preview.as_deref(),
+            ..Self::empty()
+        };
+        match &answer.outcome {
+            Outcome::Accepted(accepted) => Self {
+                outcome: Some("accepted"),
+                customer_id: Some(accepted.customer_id),
+                version: Some(accepted.to_version),
+                duplicates: &accepted.duplicates,
+                conflicts: &accepted.conflicts,
+                ..shown
+            },
+            Outcome::Rejected(rejection) => {
+                Self { outcome: Some("rejected"), rejection: Some(rejection.clone()), ..shown }
+            }
+            Outcome::Deferred(deferred) => {
+                Self { outcome: Some("deferred"), customer_id: Some(deferred.customer_id), ..shown }
+            }
+            Outcome::Forwarded { .. } | Outcome::DeadLettered { .. } => shown,
+        }
+    }
+
+    /// Shows, in an array, a command that got no decision.
+    pub(crate) fn without_decision(command_id: Option<CommandId>, problem: Problem) -> Self {
+        let status = Some(problem.status.as_u16());
+        Self { status, command_id, problem: Some(problem), ..Self::empty() }
+    }
+
+    /// Shows a decision in an array; a pointer to a fault then begins at the array.
+    pub(crate) fn in_array(answer: &'a Answer, index: usize) -> Self {
+        let mut shown = Self { status: Some(status(answer).as_u16()), ..Self::of(answer) };
+        if let Some(pointer) = shown.rejection.as_mut().and_then(|no| no.pointer.as_mut()) {
+            *pointer = format!("/{index}{pointer}").into();
+        }
+        shown
+    }
+}
+
+/// Gives the status of a decision.
+pub(crate) fn status(answer: &Answer) -> StatusCode {
+    match &answer.outcome {
+        Outcome::Accepted(_) => StatusCode::OK,
+        Outcome::Rejected(rejection) => rejection_status(rejection.code),
+        Outcome::Deferred(_) => StatusCode::ACCEPTED,
+        Outcome::Forwarded { .. } | Outcome::DeadLettered { .. } => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// Answers with the decision itself.
+pub(crate) fn decision(answer: &Answer) -> Response {
+    json(status(answer), &CommandAnswer::of(answer))
+}
+
+/// Says, where it is so, that the answer was given before.
+pub(crate) fn mark_repeated(mut response: Response, answer: &Answer) -> Response {
+    if answer.repeated {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+fn no_events() -> &'static RawValue {
+    serde_json::from_str("[]").expect("an empty array is JSON")
+}

@@ -1,0 +1,98 @@
+//! What is told about every request: metrics with few labels, and one line of log. Neither has
+//! bodies, keys, tokens or paths; the route's pattern stands for the path.
+
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use http::{Method, StatusCode};
+use metrics::{counter, gauge, histogram};
+
+/// Number of requests, by route, method and status.
+const REQUESTS: &str = "tallybook_http_requests_total";
+/// Seconds until the head of the answer, by route and method.
+pub(crate) const REQUEST_SECONDS: &str = "tallybook_http_request_seconds";
+/// Requests that wait for their answer.
+const IN_FLIGHT: &str = "tallybook_http_requests_in_flight";
+/// Number of handlers that panicked.
+const PANICS: &str = "tallybook_http_panics_total";
+
+/// The route of a request that has none.
+const NO_ROUTE: &str = "none";
+
+/// Serves a request and tells about it.
+pub(crate) async fn observe(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = method(request.method());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let in_flight = InFlight::begin();
+    let response = match catch_panic(next.run(request)).await {
+        Ok(response) => response,
+        Err(Panicked) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    };
+    drop(in_flight);
+    let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
+    tell(method, route, response.status(), started.elapsed());
+    response
+}
+
+fn tell(method: &'static str, route: &str, status: StatusCode, taken: Duration) {
+    let labels = [("route", route.to_owned()), ("method", method.to_owned())];
+    histogram!(REQUEST_SECONDS, &labels).record(taken);
+    let [route_label, method_label] = labels;
+    let labels = [route_label, method_label, ("status", status.as_str().to_owned())];
+    counter!(REQUESTS, &labels).increment(1);
+    let micros = u64::try_from(taken.as_micros()).unwrap_or(u64::MAX);
+    tracing::info!(target: "tallybook::access", method, route, status = status.as_u16(), micros);
+}
+
+/// Gives the method as a label: a caller can make up any number of methods.
+fn method(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}
+
+/// A handler panicked; that was told already.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Panicked;
+
+/// Awaits a handler; a panic in it stays here.
+pub(crate) async fn catch_panic<T>(handler: impl Future<Output = T>) -> Result<T, Panicked> {
+    // What a handler leaves half done is its own request; all that it shares has locks that recover.
+    AssertUnwindSafe(handler).catch_unwind().await.map_err(|panic| {
+        let words = panic
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        counter!(PANICS).increment(1);
+        tracing::error!(panic = words.unwrap_or("of another type"), "a handler panicked");
+        Panicked
+    })
+}
+
+/// Counts a request as in flight until dropped, also when its caller goes away.
+struct InFlight;
+
+impl InFlight {
+    fn begin() -> Self {
+        gauge!(IN_FLIGHT).increment(1);
+        Self
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        gauge!(IN_FLIGHT).decrement(1);
+    }
+}

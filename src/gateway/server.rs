@@ -1,0 +1,455 @@
+//! The listener: connections in, requests to the router, and an end that answers what was accepted.
+//!
+//! Every connection is bounded: in number, in the size and time of a request's head, in idleness.
+//! HTTP/1.1 and HTTP/2 (with prior knowledge) are told apart by their first bytes.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::response::Response;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use metrics::{counter, gauge};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tower::ServiceExt;
+
+/// Most bytes of a request's head, and of the buffer that it is read into.
+const MAX_HEAD: usize = 32 * 1024;
+/// Most headers of a request.
+const MAX_HEADERS: usize = 100;
+/// Most requests at once on one HTTP/2 connection.
+const MAX_STREAMS: u32 = 256;
+/// How often an HTTP/2 connection is asked whether it lives, and how long it has to answer.
+const PING_EVERY: Duration = Duration::from_secs(20);
+/// How long to wait after the system refused to accept a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a connection that was asked to close may take, when nothing is being answered on it.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connections that are open.
+const CONNECTIONS: &str = "tallybook_http_connections";
+/// Connections that were cut because they were too slow.
+const CUT: &str = "tallybook_http_connections_cut_total";
+
+/// Bounds of the listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerLimits {
+    /// Most connections; further ones wait in the system's queue.
+    pub connections: usize,
+    /// How long a connection may take until its first request has its whole head.
+    pub head_timeout: Duration,
+    /// How long a connection may be without a request, later; the head of the next one included.
+    pub idle_timeout: Duration,
+    /// How long open requests may take once the server is to stop.
+    pub drain_timeout: Duration,
+}
+
+impl Default for ServerLimits {
+    fn default() -> Self {
+        Self {
+            connections: 4_096,
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Serves connections until `shutdown` is done, then answers what was accepted, and gives how many
+/// connections had to be cut after [`ServerLimits::drain_timeout`].
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: ServerLimits,
+    shutdown: impl Future<Output = ()> + Send,
+) -> usize {
+    let (stop, stopping) = watch::channel(false);
+    let room = Arc::new(Semaphore::new(limits.connections));
+    let mut connections = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut shutdown => break,
+            accepted = accept(&listener, &room) => accepted,
+            Some(_) = connections.join_next() => continue,
+        };
+        match accepted {
+            Ok((stream, permit)) => {
+                let served = serve_connection(stream, router.clone(), limits, stopping.clone());
+                connections.spawn(async move {
+                    served.await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot accept");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    // Without a receiver there is no connection to tell.
+    let _ = stop.send(true);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    let in_time = tokio::time::timeout(limits.drain_timeout, drained).await.is_ok();
+    let cut = if in_time { 0 } else { connections.len() };
+    if cut > 0 {
+        tracing::warn!(connections = cut, "cut connections that took too long to close");
+    }
+    connections.shutdown().await;
+    cut
+}
+
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let permit = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, permit))
+}
+
+/// What happens on one connection, for the watch over its idleness.
+#[derive(Debug, Default)]
+struct Activity {
+    begun: AtomicU64,
+    open: AtomicUsize,
+}
+
+/// One request on a connection, until its answer is there or its caller has gone.
+struct OpenRequest(Arc<Activity>);
+
+impl OpenRequest {
+    fn begin(activity: &Arc<Activity>) -> Self {
+        activity.begun.fetch_add(1, Ordering::Relaxed);
+        activity.open.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(activity))
+    }
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn serve_connection(
+    stream: TcpStream,
+    router: Router,
+    limits: ServerLimits,
+    mut stopping: watch::Receiver<bool>,
+) {
+    // Only costs time when it fails.
+    let _ = stream.set_nodelay(true);
+    let _counted = OpenConnection::begin();
+    let activity = Arc::new(Activity::default());
+    let service = service_fn(|request: Request<Incoming>| {
+        let open = OpenRequest::begin(&activity);
+        let answer = router.clone().oneshot(request);
+        async move {
+            let answer: Result<Response, Infallible> = answer.await;
+            drop(open);
+            answer
+        }
+    });
+    let builder = builder(limits);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut idleness = Idleness::new(limits);
+    let mut asked_to_stop = false;
+    loop {
+        tokio::select! {
+            // An error here is the caller's: it broke the protocol, was too slow or went away.
+            _ = connection.as_mut() => return,
+            // When the sender is gone, the server is too: the same.
+            _ = stopping.changed(), if !asked_to_stop => {
+                asked_to_stop = true;
+                idleness.close();
+                connection.as_mut().graceful_shutdown();
+            }
+            () = tokio::time::sleep_until(idleness.next_look) => match idleness.look(&activity) {
+                Look::Busy => {}
+                Look::AskToClose => connection.as_mut().graceful_shutdown(),
+                Look::Cut => {
+                    counter!(CUT).increment(1);
+                    return;
+                }
+            },
+        }
+    }
+}
+
+fn builder(limits: ServerLimits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.idle_timeout)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
+        .max_concurrent_streams(MAX_STREAMS)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_EVERY);
+    builder
+}
+
+/// What is to become of a connection that was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// It is in use.
+    Busy,
+    /// Nothing has come for long: let it end what it does and close.
+    AskToClose,
+    /// It had its time.
+    Cut,
+}
+
+/// The watch over one connection: when to look at it next, and what was seen then.
+#[derive(Debug)]
+struct Idleness {
+    idle_timeout: Duration,
+    next_look: Instant,
+    seen: u64,
+    closing: bool,
+}
+
+impl Idleness {
+    fn new(limits: ServerLimits) -> Self {
+        let next_look = Instant::now() + limits.head_timeout;
+        Self { idle_timeout: limits.idle_timeout, next_look, seen: 0, closing: false }
+    }
+
+    /// The connection was asked to close.
+    fn close(&mut self) {
+        self.closing = true;
+        self.next_look = Instant::now() + CLOSE_TIMEOUT;
+    }
+
+    fn look(&mut self, activity: &Activity) -> Look {
+        let begun = activity.begun.load(Ordering::Relaxed);
+        let answering = activity.open.load(Ordering::Relaxed) > 0;
+        if begun == 0 || (self.closing && !answering) {
+            return Look::Cut;
+        }
+        if !answering && begun == self.seen {
+            self.close();
+            return Look::AskToClose;
+        }
+        self.seen = begun;
+        let until = if self.closing { CLOSE_TIMEOUT } else { self.idle_timeout };
+        self.next_look = Instant::now() + until;
+        Look::Busy
+    }
+}
+
+/// Counts a connection as open until dropped.
+struct OpenConnection;
+
+impl OpenConnection {
+    fn begin() -> Self {
+        gauge!(CONNECTIONS).increment(1);
+        Self
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        gauge!(CONNECTIONS).decrement(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{SocketAddr, TcpStream as Stream};
+
+    use tokio::sync::oneshot;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+    use crate::gateway::testing::Fixture;
+
+    /// How long a test waits before it gives up.
+    const DEADLINE: Duration = Duration::from_secs(20);
+    const SHORT: Duration = Duration::from_millis(100);
+
+    struct Running {
+        address: SocketAddr,
+        stop: oneshot::Sender<()>,
+        done: JoinHandle<usize>,
+    }
+
+    impl Running {
+        async fn start(fixture: &Fixture, limits: ServerLimits) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let (stop, stopped) = oneshot::channel();
+            let shutdown = async { stopped.await.unwrap() };
+            let done = tokio::spawn(serve(listener, fixture.router.clone(), limits, shutdown));
+            Self { address, stop, done }
+        }
+
+        fn connect(&self) -> Stream {
+            let stream = Stream::connect(self.address).unwrap();
+            stream.set_read_timeout(Some(DEADLINE)).unwrap();
+            stream
+        }
+
+        async fn stop(self) -> usize {
+            self.stop.send(()).unwrap();
+            tokio::time::timeout(DEADLINE, self.done).await.expect("the server ends").unwrap()
+        }
+    }
+
+    /// Writes, then reads until the server closes.
+    fn exchange(mut stream: Stream, text: &str) -> String {
+        stream.write_all(text.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("the server closes in time");
+        answer
+    }
+
+    fn patch(fixture: &Fixture) -> String {
+        format!(
+            "PATCH /api/v1/customers/acme HTTP/1.1\r\nhost: x\r\nx-api-key: {}\r\n\
+             content-type: application/json\r\ncontent-length: 2\r\n\r\n{{}}",
+            fixture.key
+        )
+    }
+
+    async fn until(condition: impl Fn() -> bool) {
+        let deadline = Instant::now() + DEADLINE;
+        while !condition() {
+            assert!(Instant::now() < deadline, "waited too long");
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_was_accepted_is_answered_after_the_end_was_asked_for() {
+        let fixture = Fixture::new();
+        let running = Running::start(&fixture, ServerLimits::default()).await;
+        let held = fixture.inbox.gate.lock().await;
+        let (stream, idle) = (running.connect(), running.connect());
+        let request = patch(&fixture);
+        let client = tokio::task::spawn_blocking(move || exchange(stream, &request));
+        until(|| !fixture.inbox.asked().is_empty()).await;
+        let address = running.address;
+        let stopping = tokio::spawn(running.stop());
+        until(|| Stream::connect(address).is_err()).await;
+        assert!(!client.is_finished() && !stopping.is_finished());
+        drop(held);
+        let answer = client.await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.ends_with('}'), "the whole answer came: {answer}");
+        assert_eq!(stopping.await.unwrap(), 0);
+        assert_eq!(exchange_nothing(idle), "");
+    }
+
+    fn exchange_nothing(mut stream: Stream) -> String {
+        let mut answer = String::new();
+        // A reset is an end too.
+        let _ = stream.read_to_string(&mut answer);
+        answer
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_end_comes_even_when_an_answer_does_not() {
+        let fixture = Fixture::new();
+        let limits = ServerLimits { drain_timeout: SHORT, ..ServerLimits::default() };
+        let running = Running::start(&fixture, limits).await;
+        let _held = fixture.inbox.gate.lock().await;
+        let mut stream = running.connect();
+        stream.write_all(patch(&fixture).as_bytes()).unwrap();
+        until(|| !fixture.inbox.asked().is_empty()).await;
+        assert_eq!(running.stop().await, 1);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_caller_whose_head_does_not_come_is_cut() {
+        let fixture = Fixture::new();
+        let limits =
+            ServerLimits { head_timeout: SHORT, idle_timeout: SHORT, ..ServerLimits::default() };
+        let running = Running::start(&fixture, limits).await;
+        for begun in ["", "G", "PRI * HTTP/2.0\r\n", "GET /livez HTTP/1.1\r\nhost: x\r\nslow: "] {
+            let stream = running.connect();
+            let answer = tokio::task::spawn_blocking(move || exchange(stream, begun));
+            let answer = tokio::time::timeout(DEADLINE, answer).await.expect("cut").unwrap();
+            assert_eq!(answer, "", "after {begun:?}");
+        }
+        let stream = running.connect();
+        let kept = "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
+        let answer = tokio::task::spawn_blocking(move || exchange(stream, kept)).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "an idle connection is cut later: {answer}");
+        assert_eq!(running.stop().await, 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn heads_are_bounded() {
+        let fixture = Fixture::new();
+        let running = Running::start(&fixture, ServerLimits::default()).await;
+        let long = format!("GET /livez HTTP/1.1\r\nlong: {}\r\n\r\n", "x".repeat(MAX_HEAD));
+        let many = "a: b\r\n".repeat(MAX_HEADERS + 1);
+        let many = format!("GET /livez HTTP/1.1\r\n{many}\r\n");
+        for head in [long, many] {
+            let stream = running.connect();
+            let answer =
+                tokio::task::spawn_blocking(move || exchange(stream, &head)).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+        }
+        assert_eq!(running.stop().await, 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn more_connections_than_allowed_wait_for_their_turn() {
+        let fixture = Fixture::new();
+        let limits = ServerLimits { connections: 1, ..ServerLimits::default() };
+        let running = Running::start(&fixture, limits).await;
+        let held = fixture.inbox.gate.lock().await;
+        let request = patch(&fixture).replace("host: x", "host: x\r\nconnection: close");
+        let clients: Vec<_> = (0..3)
+            .map(|_| {
+                let (stream, request) = (running.connect(), request.clone());
+                tokio::task::spawn_blocking(move || exchange(stream, &request))
+            })
+            .collect();
+        until(|| !fixture.inbox.asked().is_empty()).await;
+        assert_eq!(fixture.inbox.asked().len(), 1);
+        drop(held);
+        for client in clients {
+            assert!(client.await.unwrap().starts_with("HTTP/1.1 200 OK"));
+        }
+        assert_eq!(running.stop().await, 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn http_2_is_told_by_its_first_bytes() {
+        let fixture = Fixture::new();
+        let running = Running::start(&fixture, ServerLimits::default()).await;
+        let mut stream = running.connect();
+        let first = tokio::task::spawn_blocking(move || {
+            let empty_settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+            stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+            stream.write_all(&empty_settings).unwrap();
+            let mut frame = [0; 9];
+            stream.read_exact(&mut frame).unwrap();
+            frame
+        });
+        assert_eq!(first.await.unwrap()[3], 4, "the server's first frame is SETTINGS");
+        assert_eq!(running.stop().await, 0);
+    }
+}

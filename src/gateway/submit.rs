@@ -1,0 +1,107 @@
+//! From a command to its answer: into the inbox, until it is decided, until the read models show it.
+
+use tallybook_events::command::Command;
+use tallybook_events::customer::CustomerDocument;
+use tallybook_events::decision::{Accepted, Outcome, Rejection};
+use tallybook_events::ids::{CommandId, CustomerRef, Position, Scope};
+use tallybook_projections::queries::{AsOf, ReadError};
+
+use super::Core;
+use crate::inbox::{Answer, InboxError};
+
+/// What a decision came to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Verdict<'a> {
+    /// It was done.
+    Accepted(&'a Accepted),
+    /// It is held until another customer's slot has answered.
+    Deferred,
+    /// We said no.
+    Rejected(&'a Rejection),
+}
+
+/// Takes an answer apart. A command that was sent elsewhere or was none has no decision to show.
+pub(crate) fn verdict(answer: &Answer) -> Result<Verdict<'_>, Undecided> {
+    match &answer.outcome {
+        Outcome::Accepted(accepted) => Ok(Verdict::Accepted(accepted)),
+        Outcome::Deferred(_) => Ok(Verdict::Deferred),
+        Outcome::Rejected(rejection) => Ok(Verdict::Rejected(rejection)),
+        Outcome::Forwarded { .. } | Outcome::DeadLettered { .. } => {
+            tracing::error!(command_id = %answer.command_id, "an answer without a decision");
+            Err(Undecided { command_id: answer.command_id, error: InboxError::Unknown })
+        }
+    }
+}
+
+/// A command got no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Undecided {
+    /// The command.
+    pub(crate) command_id: CommandId,
+    /// Why.
+    pub(crate) error: InboxError,
+}
+
+impl Core {
+    /// Hands one command over and waits for its decision.
+    pub(crate) async fn decide(&self, command: Command) -> Result<Answer, Undecided> {
+        let command_id = command.command_id;
+        let answer = self.decide_all(vec![command]).await.pop();
+        answer.unwrap_or(Err(InboxError::Unknown)).map_err(|error| Undecided { command_id, error })
+    }
+
+    /// Hands several commands over and waits for their decisions, in their order.
+    pub(crate) async fn decide_all(
+        &self,
+        commands: Vec<Command>,
+    ) -> Vec<Result<Answer, InboxError>> {
+        self.gateway.inbox.submit(commands, self.gateway.timeouts.decision).await
+    }
+
+    /// Waits until the read models show these decisions.
+    pub(crate) async fn shown(
+        &self,
+        positions: impl IntoIterator<Item = Position>,
+    ) -> Result<(), ReadError> {
+        let mut last: Vec<Position> = Vec::new();
+        for position in positions {
+            match last.iter_mut().find(|last| last.partition == position.partition) {
+                Some(last) => last.seq = last.seq.max(position.seq),
+                None => last.push(position),
+            }
+        }
+        for position in last {
+            self.gateway.queries.reached(position, self.gateway.timeouts.read_model).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the read models show these decisions. If that takes too long, so be it: the
+    /// decisions stand.
+    pub(crate) async fn try_shown(&self, answers: impl IntoIterator<Item = &Answer>) {
+        let accepted = |answer: &&Answer| matches!(answer.outcome, Outcome::Accepted(_));
+        let positions = answers.into_iter().filter(accepted).filter_map(|answer| answer.position);
+        if let Err(error) = self.shown(positions).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "decisions are not shown in time"
+            );
+        }
+    }
+
+    /// Gives the customer as the decision left it, or as it stands if more has happened since. For a
+    /// repeat: as the decision of then left it.
+    pub(crate) async fn customer_after(
+        &self,
+        scope: &Scope,
+        answer: &Answer,
+        accepted: &Accepted,
+    ) -> Result<CustomerDocument, ReadError> {
+        self.shown(answer.position).await?;
+        let as_of = if answer.repeated { AsOf::Version(accepted.to_version) } else { AsOf::Now };
+        let customer = CustomerRef::Id(accepted.customer_id);
+        let now = self.gateway.clock.now().max(answer.decided_at);
+        let document = self.gateway.queries.customer(scope, &customer, as_of, now).await?;
+        document.ok_or(ReadError::Behind)
+    }
+}
