@@ -19,6 +19,7 @@ mod usage;
 mod keys;
 mod schemas;
 mod completions;
+pub(crate) mod bench;
 mod client;
 mod output;
 mod progress;
@@ -64,6 +65,8 @@ enum Command {
     Keys(keys::Arguments),
     /// Print the JSON Schemas of events, commands and records
     Schemas(schemas::Arguments),
+    /// Measure this machine, and check that what comes out is right
+    Bench(bench::Arguments),
     /// Print shell completions
     Completions(completions::Arguments),
 }
@@ -87,6 +90,7 @@ fn run(arguments: Vec<OsString>) -> anyhow::Result<()> {
         Command::Usage(arguments) => block_on(usage::run(&arguments, format)),
         Command::Keys(arguments) => keys::run(&arguments, format),
         Command::Schemas(arguments) => schemas::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     }
 }

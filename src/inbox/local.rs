@@ -9,8 +9,9 @@ use bytes::Bytes;
 use tallybook_events::command::Command;
 use tallybook_events::decision::SourceRef;
 use tallybook_events::ids::Partition;
+use tokio::sync::oneshot;
 
-use super::reply::open_call;
+use super::reply::{Answers, open_call};
 use super::{Answer, Inbox, InboxError, Incoming, Lanes};
 
 /// Most commands that are accepted and not answered yet, over all partitions.
@@ -47,6 +48,19 @@ impl LocalInbox {
         (self.in_flight.load(Ordering::Relaxed) + count > MAX_IN_FLIGHT).then_some(InboxError::Full)
     }
 
+    /// Hands commands over without waiting for their answers.
+    ///
+    /// # Errors
+    /// [`InboxError::Full`] and [`InboxError::Stopping`]: none was taken.
+    pub fn send(&self, commands: Vec<Command>) -> Result<oneshot::Receiver<Answers>, InboxError> {
+        if let Some(error) = self.refuse(commands.len()) {
+            return Err(error);
+        }
+        let (replies, answers) = open_call(commands.len(), &self.in_flight);
+        self.hand_over(commands, replies);
+        Ok(answers)
+    }
+
     /// Hands the commands to their lanes, one batch for each.
     fn hand_over(&self, commands: Vec<Command>, replies: Vec<super::ReplyTo>) {
         let partitions = self.lanes.partitions();
@@ -75,14 +89,13 @@ impl Inbox for LocalInbox {
         timeout: Duration,
     ) -> Vec<Result<Answer, InboxError>> {
         let count = commands.len();
-        if let Some(error) = self.refuse(count) {
-            return vec![Err(error); count];
-        }
         if count == 0 {
             return Vec::new();
         }
-        let (replies, answers) = open_call(count, &self.in_flight);
-        self.hand_over(commands, replies);
+        let answers = match self.send(commands) {
+            Ok(answers) => answers,
+            Err(error) => return vec![Err(error); count],
+        };
         match tokio::time::timeout(timeout, answers).await {
             Ok(Ok(answers)) => answers,
             Ok(Err(_)) | Err(_) => vec![Err(InboxError::Unknown); count],

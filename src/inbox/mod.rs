@@ -18,7 +18,7 @@ use tallybook_events::decision::{Outcome, SourceRef};
 use tallybook_events::ids::{CommandId, Partition, Position};
 use tallybook_events::time::Timestamp;
 
-pub use reply::ReplyTo;
+pub use reply::{Answers, ReplyTo};
 
 pub mod local;
 pub mod reply;

@@ -17,7 +17,7 @@ use super::MAX_AHEAD;
 use super::memory::MemoryKey;
 use super::owner::{Ahead, Owner};
 use super::state::subject;
-use crate::decisions::{self, Ask, Decided, RULES, Verdict};
+use crate::decisions::{Ask, Decided, RULES, Verdict};
 use crate::inbox::{Answer, InboxError, Incoming, ReplyTo};
 
 /// Most hops within a partition before a command is refused: slot to customer is one.
@@ -228,7 +228,7 @@ impl Owner {
             let id = command.home();
             let record = self.state.record(id);
             let ask = Ask { command: &command, id, decided_at, tiers: &self.shared.tiers };
-            let verdict = catch_unwind(AssertUnwindSafe(|| decisions::decide(record, &ask))).unwrap_or_else(|_| {
+            let verdict = catch_unwind(AssertUnwindSafe(|| (self.shared.decide)(record, &ask))).unwrap_or_else(|_| {
                 tracing::error!(partition = self.partition.0, command_id = %command.command_id, "the rules failed on a command");
                 Verdict::Rejected(Rejection::new(
                     RejectionCode::InternalFault,

@@ -15,10 +15,12 @@ mod deciding;
 mod worker;
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod tests;
 
 pub use ownership::{Fetched, Ownership, Step, UpTo};
 pub use state::{PartitionState, RestoreError, restore};
-pub use worker::{PartitionStatus, Processor, ProcessorConfig, ProcessorHandle};
+pub use worker::{Decide, PartitionStatus, Processor, ProcessorConfig, ProcessorHandle};
 
 /// Most records that are decided ahead and not judged yet, per partition.
 pub const MAX_AHEAD: usize = 16_384;

@@ -11,7 +11,7 @@ use tallybook_events::ids::{CustomerId, Partition};
 
 use super::owner::Owner;
 use crate::clock::SharedClock;
-use crate::decisions::TierCatalogue;
+use crate::decisions::{Ask, Record, TierCatalogue, Verdict};
 use crate::inbox::{Incoming, Lanes};
 use crate::journal::{Delivery, DeliverySink, Journal};
 
@@ -33,7 +33,12 @@ pub struct ProcessorConfig {
     pub name: String,
     /// Number of threads; at most one per partition.
     pub workers: usize,
+    /// The rules: [`crate::decisions::decide`].
+    pub decide: Decide,
 }
+
+/// How a command is decided.
+pub type Decide = fn(&Record, &Ask<'_>) -> Verdict;
 
 impl fmt::Debug for ProcessorConfig {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -73,6 +78,7 @@ pub(super) struct Shared {
     pub(super) clock: SharedClock,
     pub(super) tiers: TierCatalogue,
     pub(super) name: String,
+    pub(super) decide: Decide,
     workers: Vec<Sender<Input>>,
     statuses: Vec<Mutex<PartitionStatus>>,
 }
@@ -150,12 +156,13 @@ impl Processor {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(config: ProcessorConfig) -> std::io::Result<ProcessorHandle> {
-        let ProcessorConfig { journal, clock, tiers, name, workers } = config;
+        let ProcessorConfig { journal, clock, tiers, name, workers, decide } = config;
         let partitions = journal.partitions();
         let count = workers.clamp(1, usize::try_from(partitions).unwrap_or(1).max(1));
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel()).unzip();
         let statuses = (0..partitions).map(|_| Mutex::new(PartitionStatus::Restoring)).collect();
-        let shared = Arc::new(Shared { journal, clock, tiers, name, workers: senders, statuses });
+        let shared =
+            Arc::new(Shared { journal, clock, tiers, name, decide, workers: senders, statuses });
         let mut threads = Vec::new();
         for (index, receiver) in receivers.into_iter().enumerate() {
             let owners: Vec<Owner> = (0..partitions)

@@ -1,0 +1,178 @@
+//! Are commands decided once, recorded, and answered the same again?
+
+use super::*;
+
+#[test]
+fn a_command_is_decided_recorded_and_answered() {
+    let journal = MemoryJournal::new(4);
+    let running = Running::on(&journal);
+    let created = running.ask(&create("acme"));
+    assert_eq!(versions(&created), (0, 1));
+    assert_eq!(id(&created), CustomerId::slot(&scope(), &"acme".parse().unwrap()));
+    let updated = running.ask(&name("acme", "Acme"));
+    assert_eq!(versions(&updated), (1, 2));
+    let position = updated.position.unwrap();
+    assert_eq!(position.partition, Partition::of(id(&created), 4));
+    assert_eq!(position.seq, created.position.unwrap().seq + 1);
+    let states = running.stop();
+    let decisions = decisions_of(&journal);
+    assert_eq!(decisions.len(), 2);
+    assert_eq!(serde_json::to_vec(&decisions[1].events).unwrap(), updated.events);
+    assert_eq!(digest(&states), digest(&replayed(&journal)));
+}
+
+#[test]
+fn a_refusal_is_recorded_and_changes_nothing() {
+    let journal = MemoryJournal::new(4);
+    let running = Running::on(&journal);
+    assert_eq!(code(&running.ask(&name("nobody", "N"))), RejectionCode::UnknownCustomer);
+    let states = running.stop();
+    assert!(states.iter().all(|(_, state)| state.is_empty()));
+    assert_eq!(decisions_of(&journal).len(), 1);
+}
+
+#[test]
+fn the_same_command_id_gets_the_same_decision_also_after_a_restart() {
+    let journal = MemoryJournal::new(4);
+    let running = Running::on(&journal);
+    let first = running.ask(&create("acme"));
+    assert!(!first.repeated);
+    let again = running.ask(&create("acme"));
+    assert_eq!(again, Answer { repeated: true, ..first.clone() });
+    running.stop();
+    let running = Running::on(&journal);
+    assert_eq!(running.ask(&create("acme")), Answer { repeated: true, ..first });
+    running.stop();
+    assert_eq!(decisions_of(&journal).len(), 1);
+}
+
+#[test]
+fn a_command_id_is_not_to_be_used_for_something_else() {
+    let journal = MemoryJournal::new(4);
+    let running = Running::on(&journal);
+    running.ask(&create("acme"));
+    let first = command(&name("acme", "A"));
+    let mut other = command(&name("acme", "B"));
+    other.command_id = first.command_id;
+    running.send(vec![first]);
+    let answer = running.send(vec![other.clone()]).remove(0).unwrap();
+    assert_eq!((code(&answer), answer.position), (RejectionCode::CommandIdReused, None));
+    // In another tenant it is another id.
+    other.scope.tenant = "u".parse().unwrap();
+    let answer = running.send(vec![other]).remove(0).unwrap();
+    assert_eq!(code(&answer), RejectionCode::UnknownCustomer);
+    running.stop();
+}
+
+#[test]
+fn repeats_in_one_batch_are_decided_once() {
+    let journal = MemoryJournal::new(1);
+    let running = Running::on(&journal);
+    let commands: Vec<Command> = (0..10).map(|_| command(&create("acme"))).collect();
+    let answers = running.send(commands);
+    let first = answers[0].clone().unwrap();
+    for answer in &answers[1..] {
+        assert_eq!(*answer, Ok(Answer { repeated: true, ..first.clone() }));
+    }
+    running.stop();
+    assert_eq!(decisions_of(&journal).len(), 1);
+}
+
+#[test]
+fn an_idempotency_key_replays_the_answer_and_refuses_another_request() {
+    let journal = MemoryJournal::new(4);
+    let running = Running::on(&journal);
+    running.ask(&create("acme"));
+    let with_key = |n: u128, name_: &str, fingerprint: &str| {
+        let mut command = command(&name("acme", name_));
+        command.command_id = CommandId(Uuid::from_u128(n));
+        command.context.idempotency_key = Some("k".parse().unwrap());
+        command.context.fingerprint = Some(fingerprint.parse().unwrap());
+        command
+    };
+    let first = running.send(vec![with_key(1, "A", "f")]).remove(0).unwrap();
+    let again = running.send(vec![with_key(2, "A", "f")]).remove(0).unwrap();
+    assert_eq!(again, Answer { repeated: true, ..first.clone() });
+    let other = running.send(vec![with_key(3, "B", "g")]).remove(0).unwrap();
+    assert_eq!(code(&other), RejectionCode::IdempotencyKeyReused);
+    let both = running.send(vec![with_key(4, "A", "f"), with_key(5, "A", "f")]);
+    assert!(both.iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer.repeated)));
+    running.stop();
+    let running = Running::on(&journal);
+    assert_eq!(
+        running.send(vec![with_key(6, "A", "f")]).remove(0).unwrap().command_id,
+        first.command_id
+    );
+    running.stop();
+}
+
+#[test]
+fn two_requests_with_one_idempotency_key_at_once_are_a_conflict() {
+    let journal = MemoryJournal::new(1);
+    let running = Running::on(&journal);
+    running.ask(&create("acme"));
+    let with_key = |n: u128| {
+        let mut command = command(&name("acme", "A"));
+        command.command_id = CommandId(Uuid::from_u128(n));
+        command.context.idempotency_key = Some("k".parse().unwrap());
+        command
+    };
+    let answers = running.send(vec![with_key(1), with_key(2)]);
+    assert!(answers[0].is_ok());
+    assert_eq!(answers[1], Err(InboxError::InFlight));
+    running.stop();
+}
+
+#[test]
+fn a_dry_run_shows_and_records_nothing() {
+    let journal = MemoryJournal::new(4);
+    let running = Running::on(&journal);
+    running.ask(&create("acme"));
+    let mut command = command(&name("acme", "A"));
+    command.context.dry_run = true;
+    let answer = running.send(vec![command.clone()]).remove(0).unwrap();
+    assert_eq!((versions(&answer), answer.position), ((1, 2), None));
+    let preview = answer.preview.unwrap();
+    assert_eq!((preview.version, preview.profile.name.as_deref()), (2, Some("A")));
+    assert_eq!(decisions_of(&journal).len(), 1);
+    // It took no id either.
+    command.context.dry_run = false;
+    assert!(!running.send(vec![command]).remove(0).unwrap().repeated);
+    running.stop();
+}
+
+#[test]
+fn rules_that_fail_refuse_one_command_and_others_go_on() {
+    fn brittle(record: &Record, ask: &Ask<'_>) -> Verdict {
+        assert!(!format!("{:?}", ask.command.body).contains("poison"), "the rules fail");
+        decisions::decide(record, ask)
+    }
+    let journal = MemoryJournal::new(1);
+    let running = start(ProcessorConfig { decide: brittle, ..config(journal.reopen(), "one") });
+    running.ask(&create("acme"));
+    assert_eq!(code(&running.ask(&name("acme", "poison"))), RejectionCode::InternalFault);
+    assert_eq!(versions(&running.ask(&name("acme", "fine"))), (1, 2));
+    running.stop();
+    // It is a decision like any other: a restart with the same rules does not run into it again.
+    let running = start(ProcessorConfig { decide: brittle, ..config(journal.reopen(), "two") });
+    assert!(running.ask(&name("acme", "poison")).repeated);
+    running.stop();
+}
+
+#[test]
+fn a_stopping_inbox_takes_nothing_and_answers_what_it_took() {
+    let journal = MemoryJournal::new(4);
+    let running = Running::on(&journal);
+    let mut open =
+        running.inbox.send((0..500).map(|n| command(&create(&format!("k{n}")))).collect()).unwrap();
+    running.inbox.stop();
+    assert_eq!(
+        running.inbox.send(vec![command(&create("late"))]).unwrap_err(),
+        InboxError::Stopping
+    );
+    running.handle.stop(DEADLINE);
+    let answers = open.try_recv().unwrap();
+    assert!(
+        answers.iter().all(|answer| answer.as_ref().is_ok_and(|answer| versions(answer) == (0, 1)))
+    );
+}
