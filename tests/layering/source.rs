@@ -21,7 +21,7 @@ pub(super) struct Source {
 impl Source {
     /// Reads a file.
     pub(super) fn read(path: &str, text: &str) -> Self {
-        let before = text.find("\n#[cfg(test)]\nmod ").map_or(text, |at| &text[..=at]);
+        let before = tests_at(text).map_or(text, |at| &text[..at]);
         Self {
             path: path.to_owned(),
             tokens: tokens(before),
@@ -99,6 +99,16 @@ impl Source {
         }
         [vec!["crate".to_owned()], module, rest.to_vec()].concat()
     }
+}
+
+/// Gives where the module of tests within a file begins: `#[cfg(test)]`, other attributes, `mod … {`.
+fn tests_at(text: &str) -> Option<usize> {
+    text.match_indices("\n#[cfg(test)]\n").map(|(at, _)| at + 1).find(|at| {
+        let mut after = text[*at..].lines().skip_while(|line| !line.starts_with("mod "));
+        let attributes = text[*at..].lines().take_while(|line| !line.starts_with("mod "));
+        after.next().is_some_and(|line| line.ends_with('{'))
+            && attributes.skip(1).all(|line| line.starts_with(['#', ' ', ')', ']']))
+    })
 }
 
 /// Reads one `use` tree, gives the place after it.
