@@ -181,6 +181,12 @@ impl Total {
         exact_sum(self.0, -amount.0).map(Self)
     }
 
+    /// Takes another total away; nothing when the difference has no exact decimal any more.
+    #[must_use]
+    pub fn less(self, other: Self) -> Option<Self> {
+        exact_sum(self.0, -other.0).map(Self)
+    }
+
     /// Adds another total; nothing when the sum has no exact decimal any more.
     #[must_use]
     pub fn and(self, other: Self) -> Option<Self> {
