@@ -1,12 +1,10 @@
 //! Budget windows: a function of the schedule and of a moment. Nothing fires when one ends.
 
-use std::ops::Range;
-
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::time::{MICROS_PER_HOUR, Timestamp};
+use crate::time::Timestamp;
 
 /// How long a budget window lasts. Calendar windows are aligned in UTC, weeks begin on Monday.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
@@ -53,13 +51,6 @@ impl Window {
     /// Tells whether a moment lies in the window.
     pub fn contains(&self, at: Timestamp) -> bool {
         self.start <= at && at < self.end
-    }
-
-    /// Gives the hours, counted since 1970, that count in the window where its usage is added up from
-    /// hours: those that begin in it. So each hour counts in exactly one of the windows of a schedule.
-    pub fn hours(&self) -> Range<u32> {
-        let first_from = |at: Timestamp| at.plus_micros(MICROS_PER_HOUR - 1).hour();
-        first_from(self.start)..first_from(self.end)
     }
 }
 
@@ -204,14 +195,6 @@ mod tests {
         let schedule = Schedule { start: Some(at("2026-01-10T00:00:00Z")), ..Schedule::default() };
         assert_eq!(window(schedule, "2026-01-09T23:59:59Z"), days("2026-01-01", "2026-01-10"));
         assert_eq!(window(schedule, "2025-12-31T00:00:00Z"), days("2025-12-01", "2026-01-01"));
-    }
-
-    #[test]
-    fn an_hour_counts_in_the_window_in_which_it_begins() {
-        let hours = |start: &str, end: &str| Window { start: at(start), end: at(end) }.hours();
-        assert_eq!(hours("1970-01-01T00:00:00Z", "1970-01-02T00:00:00Z"), 0..24);
-        assert_eq!(hours("1970-01-01T00:30:00Z", "1970-01-01T02:00:00.000001Z"), 1..3);
-        assert_eq!(hours("1970-01-01T00:10:00Z", "1970-01-01T00:20:00Z"), 1..1);
     }
 
     #[test]
