@@ -1,0 +1,150 @@
+//! The promises of the store as tests: every adapter runs this list.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tallybook_events::chain::Checkpoint;
+use tallybook_events::customer::CustomerDocument;
+use tallybook_events::ids::{CustomerRef, Partition};
+
+use super::{Batch, Part, Rebuild, Store};
+use crate::digest::ModelsDigest;
+use crate::progress::Progress;
+use crate::queries::{AsOf, Order, PageRequest, Queries};
+use crate::testing::random_world::World;
+use crate::testing::{Log, at, id, key, scope};
+
+pub(crate) mod folds;
+pub(crate) mod reads;
+pub(crate) mod looks_back;
+pub(crate) mod rebuilds;
+
+/// An adapter, with a database of its own that begins empty. Each call opens it anew.
+pub(crate) trait Fixture {
+    fn store(&self) -> Box<dyn Store>;
+    fn queries(&self, progress: Arc<Progress>) -> Box<dyn Queries>;
+    fn rebuild(&self) -> Box<dyn Rebuild>;
+
+    fn reads(&self) -> Box<dyn Queries> {
+        self.queries(Arc::new(Progress::new(2)))
+    }
+}
+
+/// Makes the list of tests for one adapter.
+macro_rules! suite {
+    ($fixture:expr; $($module:ident::$name:ident),+ $(,)?) => {
+        $(
+            #[tokio::test]
+            async fn $name() {
+                crate::store::conformance::$module::$name($fixture).await;
+            }
+        )+
+    };
+}
+
+/// Every test there is, for one adapter.
+macro_rules! conformance {
+    ($fixture:expr) => {
+        crate::store::conformance::suite! { $fixture;
+            folds::a_new_store_stands_nowhere,
+            folds::a_batch_moves_rows_and_positions_together,
+            folds::a_second_projector_is_refused_and_goes_on_from_where_the_rows_stand,
+            folds::a_batch_that_fails_leaves_nothing_behind,
+            folds::any_split_gives_the_same_rows,
+            folds::rows_are_what_a_plain_reckoning_gives,
+            reads::a_customer_is_found_by_the_key_that_it_holds_now,
+            reads::the_later_of_two_holders_has_the_key,
+            reads::customers_are_listed_in_the_order_of_their_birth,
+            reads::a_timeline_has_the_recorded_bytes_page_by_page,
+            reads::a_ledger_is_read_page_by_page,
+            looks_back::a_customer_reads_as_of_any_version_and_time,
+            reads::an_unknown_cursor_is_refused,
+            reads::readers_wait_for_a_position,
+            rebuilds::a_rebuild_equals_the_live_rows_and_takes_their_place,
+            rebuilds::a_rebuild_that_is_behind_does_not_switch,
+        }
+    };
+}
+pub(super) use {conformance, suite};
+
+pub(super) const SOON: Duration = Duration::from_secs(10);
+
+/// Commits all that a log has beyond where the rows stand.
+pub(super) fn commit(store: &mut dyn Store, log: &Log) {
+    commit_some(store, log, usize::MAX);
+}
+
+pub(super) fn commit_some(store: &mut dyn Store, log: &Log, most: usize) {
+    let part = log.part(stand(store, log.partition), most);
+    store.commit(&Batch { parts: vec![part] }).expect("the part follows");
+}
+
+pub(super) fn stand(store: &mut dyn Store, partition: Partition) -> Checkpoint {
+    let checkpoints = store.checkpoints().expect("an answer");
+    checkpoints.iter().find(|(of, _)| *of == partition).map_or(Checkpoint::START, |(_, at)| *at)
+}
+
+pub(super) fn digest(store: &mut dyn Store) -> ModelsDigest {
+    store.digest().expect("an answer")
+}
+
+pub(super) fn page(limit: usize, order: Order) -> PageRequest {
+    PageRequest { limit, cursor: None, order }
+}
+
+pub(super) fn by_key(text: &str) -> CustomerRef {
+    CustomerRef::Key(key(text))
+}
+
+pub(super) fn by_id(text: &str) -> CustomerRef {
+    CustomerRef::Id(id(text))
+}
+
+pub(super) async fn customer(
+    reads: &dyn Queries,
+    customer: &CustomerRef,
+    as_of: AsOf,
+    now: &str,
+) -> Option<CustomerDocument> {
+    reads.customer(&scope(), customer, as_of, at(now)).await.unwrap()
+}
+
+/// Folds a world in batches of these sizes, both partitions in each; after every `reopen`-th batch with
+/// a store opened anew.
+pub(super) fn fold_in_batches(
+    fixture: &impl Fixture,
+    world: &World,
+    sizes: &[usize],
+    reopen: usize,
+) {
+    let mut store = fixture.store();
+    let mut stand = [Checkpoint::START; 2];
+    for (batch, size) in sizes.iter().cycle().enumerate() {
+        if batch % reopen == 0 {
+            drop(store);
+            store = fixture.store();
+        }
+        let logs = world.logs.iter().zip(&stand);
+        let parts: Vec<Part<'_>> = logs.map(|(log, from)| log.part(*from, *size)).collect();
+        if parts.iter().all(|part| part.from == part.to) {
+            return;
+        }
+        let to = [parts[0].to, parts[1].to];
+        store.commit(&Batch { parts }).expect("the parts follow");
+        stand = to;
+    }
+}
+
+pub(super) fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+}
+
+/// An adapter whose databases can be made by the dozen.
+pub(crate) trait FreshFixture: Fixture + Sync {
+    fn fresh() -> Self;
+}

@@ -1,0 +1,75 @@
+//! The rows of one customer's ledger, read for the fold and for answers.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+use tallybook_events::ids::CustomerId;
+use tallybook_events::money::Amount;
+use tallybook_events::period::Window;
+use tallybook_events::time::{MICROS_PER_HOUR, Timestamp};
+
+use super::database::SqliteError;
+use super::rows::{Columns, ledger_row};
+use crate::ledger::{LedgerRow, LedgerSource};
+use crate::period_usage::RowKey;
+
+/// Reads the ledger of one customer.
+pub(super) struct StoredLedger<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) customer: CustomerId,
+}
+
+impl LedgerSource for StoredLedger<'_> {
+    type Error = SqliteError;
+
+    fn row(&mut self, key: &RowKey) -> Result<Option<LedgerRow>, SqliteError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT raw, charged, quantity, count, budget, first_at, last_at FROM period_usage \
+             WHERE customer = ?1 AND kind = ?2 AND ends_at = ?3 AND starts_at = ?4",
+        )?;
+        let Window { start, end } = key.window;
+        let place =
+            params![self.customer.0.as_bytes(), key.kind.as_str(), end.micros(), start.micros()];
+        statement.query_row(place, |row| Ok(ledger_row(Columns(row), 0))).optional()?.transpose()
+    }
+
+    fn windows_after(&mut self, at: Timestamp) -> Result<Vec<(Window, LedgerRow)>, SqliteError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT starts_at, ends_at, raw, charged, quantity, count, budget, first_at, last_at \
+             FROM period_usage WHERE customer = ?1 AND kind = 'budget' AND ends_at > ?2",
+        )?;
+        let rows = statement
+            .query_and_then(params![self.customer.0.as_bytes(), at.micros()], |row| {
+                Ok((Columns(row).window(0)?, ledger_row(Columns(row), 2)?))
+            })?;
+        rows.collect()
+    }
+
+    fn hours(&mut self, window: Window) -> Result<Vec<(Window, LedgerRow)>, SqliteError> {
+        // An hour that begins in the window ends after the window's start, and less than an hour after
+        // its end: that is what the primary key can find.
+        let mut statement = self.connection.prepare_cached(
+            "SELECT starts_at, ends_at, raw, charged, quantity, count, budget, first_at, last_at \
+             FROM period_usage WHERE customer = ?1 AND kind = 'hour' \
+             AND ends_at > ?2 AND ends_at < ?3 + ?4 AND starts_at >= ?2 AND starts_at < ?3",
+        )?;
+        let Window { start, end } = window;
+        let span =
+            params![self.customer.0.as_bytes(), start.micros(), end.micros(), MICROS_PER_HOUR];
+        let rows = statement.query_and_then(span, |row| {
+            Ok((Columns(row).window(0)?, ledger_row(Columns(row), 2)?))
+        })?;
+        rows.collect()
+    }
+
+    fn budget_before(&mut self, at: Timestamp) -> Result<Option<Amount>, SqliteError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT budget FROM budgets WHERE customer = ?1 AND since < ?2 \
+             ORDER BY since DESC, version DESC LIMIT 1",
+        )?;
+        let read = statement
+            .query_row(params![self.customer.0.as_bytes(), at.micros()], |row| {
+                Ok(Columns(row).text_or_null(0))
+            })
+            .optional()?;
+        Ok(read.transpose()?.flatten())
+    }
+}

@@ -1,0 +1,260 @@
+//! Questions, answered from the file. What takes microseconds is done at once, on the caller's thread;
+//! what folds a history or reads a list of customers goes to a thread that may block.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension as _, params};
+use tallybook_events::codec;
+use tallybook_events::customer::CustomerDocument;
+use tallybook_events::ids::{CustomerId, CustomerRef, Partition, Position, Scope};
+use tallybook_events::time::Timestamp;
+
+use super::database::SqliteError;
+use super::ledger::StoredLedger;
+use super::pool::Pool;
+use super::rows::{Columns, signed};
+use super::{FILE, checkpoints, lists, write};
+use crate::customers::CustomerRow;
+use crate::fold::CustomerFold;
+use crate::ledger::NoRows;
+use crate::progress::Progress;
+use crate::projection::{Fact, Facts};
+use crate::queries::{
+    AsOf, CustomerFilter, Page, PageRequest, PeriodKind, Queries, ReadError, TimelineItem,
+    UsagePeriod,
+};
+use crate::store::cursor::Cursor;
+
+/// The read models of one file, as questions.
+#[derive(Debug, Clone)]
+pub struct SqliteQueries {
+    pool: Arc<Pool>,
+    progress: Arc<Progress>,
+}
+
+/// What is known of a customer at a moment without folding its history.
+enum Known {
+    /// The answer.
+    Answer(Option<Box<CustomerDocument>>),
+    /// Its history must be folded.
+    Fold(CustomerId),
+}
+
+impl SqliteQueries {
+    /// Opens the read models of a data folder, which must be there (see [`super::SqliteStore::open`]).
+    /// `progress` is published by whoever folds; here it is brought to where the rows stand now.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`] when they cannot be read.
+    pub fn open(folder: &Path, progress: Arc<Progress>) -> Result<Self, ReadError> {
+        let pool = Arc::new(Pool::open(folder.join(FILE))?);
+        for (partition, at) in pool.read(|rows| checkpoints(rows))? {
+            progress.publish(Position { partition, seq: at.seq });
+        }
+        Ok(Self { pool, progress })
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Pool) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let pool = Arc::clone(&self.pool);
+        let answer = tokio::task::spawn_blocking(move || read(&pool)).await;
+        answer.unwrap_or_else(|error| Err(ReadError::Unavailable(error.into())))
+    }
+}
+
+#[async_trait]
+impl Queries for SqliteQueries {
+    async fn customer(
+        &self,
+        scope: &Scope,
+        customer: &CustomerRef,
+        as_of: AsOf,
+        now: Timestamp,
+    ) -> Result<Option<CustomerDocument>, ReadError> {
+        let known = self.pool.read(|rows| {
+            let Some(row) = find(rows, scope, customer)? else { return Ok(Known::Answer(None)) };
+            known(rows, row, as_of, now)
+        })?;
+        let document = match known {
+            Known::Answer(document) => document,
+            Known::Fold(id) => {
+                self.blocking(move |pool| pool.read(|rows| fold(rows, id, as_of, now))).await?
+            }
+        };
+        Ok(document.map(|document| *document))
+    }
+
+    async fn resolve(
+        &self,
+        scope: &Scope,
+        customer: &CustomerRef,
+    ) -> Result<Option<CustomerId>, ReadError> {
+        self.pool.read(|rows| resolve(rows, scope, customer))
+    }
+
+    async fn customers(
+        &self,
+        scope: &Scope,
+        filter: &CustomerFilter,
+        page: &PageRequest,
+        now: Timestamp,
+    ) -> Result<Page<CustomerDocument>, ReadError> {
+        let after = page.cursor.as_deref().map(Cursor::customer).transpose()?;
+        let (scope, filter, page) = (scope.clone(), filter.clone(), page.clone());
+        self.blocking(move |pool| {
+            pool.read(|rows| lists::customers(rows, &scope, &filter, &page, after, now))
+        })
+        .await
+    }
+
+    async fn timeline(
+        &self,
+        customer: CustomerId,
+        page: &PageRequest,
+    ) -> Result<Page<TimelineItem>, ReadError> {
+        let after = page.cursor.as_deref().map(Cursor::version).transpose()?;
+        self.pool.read(|rows| lists::timeline(rows, customer, page, after))
+    }
+
+    async fn usage(
+        &self,
+        customer: CustomerId,
+        kind: Option<PeriodKind>,
+        page: &PageRequest,
+    ) -> Result<Page<UsagePeriod>, ReadError> {
+        let after = page.cursor.as_deref().map(Cursor::period).transpose()?;
+        self.pool.read(|rows| lists::usage(rows, customer, kind, page, after))
+    }
+
+    fn positions(&self) -> Vec<Position> {
+        self.progress.positions()
+    }
+
+    async fn reached(&self, position: Position, timeout: Duration) -> Result<(), ReadError> {
+        self.progress.reached(position, timeout).await
+    }
+}
+
+/// Finds the id of a customer of a scope: an archived one by id only.
+fn resolve(
+    rows: &Connection,
+    scope: &Scope,
+    customer: &CustomerRef,
+) -> Result<Option<CustomerId>, SqliteError> {
+    let (tenant, environment) = (scope.tenant.as_str(), scope.environment.as_str());
+    let found = match customer {
+        CustomerRef::Id(id) => rows
+            .prepare_cached(
+                "SELECT id FROM customers WHERE id = ?1 AND tenant = ?2 AND environment = ?3",
+            )?
+            .query_row(params![id.0.as_bytes(), tenant, environment], |row| {
+                Ok(Columns(row).customer_id(0))
+            })
+            .optional()?,
+        CustomerRef::Key(key) => rows
+            .prepare_cached(
+                "SELECT id FROM customers WHERE tenant = ?1 AND environment = ?2 AND key = ?3 \
+                 AND archived_at IS NULL ORDER BY key_since DESC, created_at DESC, id LIMIT 1",
+            )?
+            .query_row(params![tenant, environment, key.as_str()], |row| {
+                Ok(Columns(row).customer_id(0))
+            })
+            .optional()?,
+    };
+    found.transpose()
+}
+
+fn find(
+    rows: &Connection,
+    scope: &Scope,
+    customer: &CustomerRef,
+) -> Result<Option<CustomerRow>, SqliteError> {
+    let id = match customer {
+        CustomerRef::Id(id) => Some(*id),
+        CustomerRef::Key(_) => resolve(rows, scope, customer)?,
+    };
+    let row = id.map(|id| write::load_row(rows, id)).transpose()?.flatten();
+    Ok(row.filter(|row| row.scope == *scope))
+}
+
+/// Gives the customer of a moment when that is the customer of now, or there was none yet.
+fn known(
+    rows: &Connection,
+    row: CustomerRow,
+    as_of: AsOf,
+    now: Timestamp,
+) -> Result<Known, SqliteError> {
+    let then = match as_of {
+        AsOf::Now => now,
+        AsOf::Version(version) if version == row.version => now,
+        AsOf::Version(version) if version == 0 || version > row.version => {
+            return Ok(Known::Answer(None));
+        }
+        AsOf::Time(at) if at >= row.updated_at => at,
+        AsOf::Time(at) if at < row.created_at => return Ok(Known::Answer(None)),
+        AsOf::Version(_) | AsOf::Time(_) => return Ok(Known::Fold(row.id)),
+    };
+    let mut ledger = StoredLedger { connection: rows, customer: row.id };
+    let document = CustomerFold::stored(row).document(then, &mut ledger)?;
+    Ok(Known::Answer(document.map(Box::new)))
+}
+
+/// Folds the history of a customer up to a version or a moment.
+fn fold(
+    rows: &Connection,
+    id: CustomerId,
+    as_of: AsOf,
+    now: Timestamp,
+) -> Result<Option<Box<CustomerDocument>>, SqliteError> {
+    let (last_version, last_moment, then) = match as_of {
+        AsOf::Now => (i64::MAX, Timestamp::MAX, now),
+        AsOf::Version(version) => (signed(version)?, Timestamp::MAX, now),
+        AsOf::Time(at) => (i64::MAX, at, at),
+    };
+    let mut statement = rows.prepare_cached(
+        "SELECT version, seq, recorded_at, command_id, actor, event FROM timeline \
+         WHERE customer = ?1 AND version <= ?2 ORDER BY version",
+    )?;
+    let mut events = statement.query(params![id.0.as_bytes(), last_version])?;
+    let mut fold = CustomerFold::unborn();
+    while let Some(row) = events.next()? {
+        let row = Columns(row);
+        let facts = facts(id, row)?;
+        if facts.decided_at > last_moment {
+            break;
+        }
+        match fold.apply(&facts, &mut NoRows) {
+            Ok(()) => {}
+            Err(never) => match never {},
+        }
+    }
+    match fold.document(then, &mut NoRows) {
+        Ok(document) => Ok(document.map(Box::new)),
+        Err(never) => match never {},
+    }
+}
+
+/// Makes facts of one row of a timeline.
+fn facts(id: CustomerId, row: Columns<'_>) -> Result<Facts<'_>, SqliteError> {
+    let version = row.number(0)?;
+    let refused = |error: &dyn std::fmt::Display| {
+        SqliteError::Row(format!("event {version} of customer {id}: {error}"))
+    };
+    let recorded = serde_json::from_str(row.str(5)?).map_err(|error| refused(&error))?;
+    let event = codec::read_event(recorded).map_err(|error| refused(&error))?;
+    Ok(Facts {
+        customer_id: id,
+        // A timeline does not say of which partition it is, and no fold asks.
+        place: Position { partition: Partition(0), seq: row.number(1)? },
+        decided_at: row.time(2)?,
+        command_id: row.command_id(3)?,
+        actor: row.text(4)?,
+        from_version: version.saturating_sub(1),
+        facts: vec![Fact { version, event, recorded }],
+    })
+}

@@ -1,0 +1,216 @@
+//! For tests: random decisions about a few customers in two partitions, and a plain reckoning of what
+//! they used, that knows of no rows.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use tallybook_events::customer::{Budget, UsageRecorded};
+use tallybook_events::event::Event;
+use tallybook_events::ids::CustomerId;
+use tallybook_events::money::{Amount, Total};
+use tallybook_events::period::{BudgetDuration, Window};
+use tallybook_events::time::{MICROS_PER_HOUR, Timestamp};
+
+use crate::testing::{
+    Log, archived, at, budget_set, corrected, created, id, named, renamed, suspended, tier,
+};
+
+/// Customers in a world.
+pub(crate) const CUSTOMERS: usize = 5;
+
+/// What happens next, to which customer, how much later.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    customer: usize,
+    hours_later: i64,
+    what: What,
+}
+
+#[derive(Debug, Clone)]
+enum What {
+    Name,
+    Tier,
+    Suspend,
+    Rename,
+    Archive,
+    Refuse,
+    /// Reports, so many hours before (or after) the decision, and their costs.
+    Use(Vec<(i64, u32)>),
+    /// Another total for one of the reports before, so many hours before the decision.
+    Correct(usize, i64, u32),
+    Budget {
+        period_budget: Option<u32>,
+        duration: BudgetDuration,
+        start: Option<i64>,
+        hours: Option<i64>,
+    },
+}
+
+/// Gives steps of any kind, mostly usage.
+pub(crate) fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
+    let ago = prop_oneof![6 => 0..48_i64, 2 => 0..2_000_i64, 1 => -72..0_i64];
+    let reports = prop::collection::vec((ago.clone(), 0..20_u32), 1..6);
+    let duration = prop::sample::select(vec![
+        BudgetDuration::Daily,
+        BudgetDuration::Weekly,
+        BudgetDuration::Monthly,
+        BudgetDuration::Yearly,
+    ]);
+    let budget = (
+        prop::option::of(0..100_u32),
+        duration,
+        prop::option::of(-500..100_i64),
+        prop::option::of(1..500_i64),
+    );
+    let what = prop_oneof![
+        2 => Just(What::Name),
+        1 => Just(What::Tier),
+        1 => Just(What::Suspend),
+        2 => Just(What::Rename),
+        1 => Just(What::Archive),
+        1 => Just(What::Refuse),
+        12 => reports.prop_map(What::Use),
+        4 => (0..50_usize, ago, 0..20_u32).prop_map(|(nth, ago, cost)| What::Correct(nth, ago, cost)),
+        6 => budget.prop_map(|(period_budget, duration, start, hours)| What::Budget {
+            period_budget, duration, start, hours
+        }),
+    ];
+    let step = (0..CUSTOMERS, prop_oneof![3 => 0..30_i64, 1 => 0..400_i64], what)
+        .prop_map(|(customer, hours_later, what)| Step { customer, hours_later, what });
+    prop::collection::vec(step, 1..most)
+}
+
+/// What is known of one customer without any row.
+#[derive(Debug, Default)]
+pub(crate) struct Reckoned {
+    pub(crate) version: u64,
+    pub(crate) archived: bool,
+    pub(crate) key: String,
+    pub(crate) budget: Budget,
+    /// Reports by id; those that were corrected do not count.
+    pub(crate) reports: Vec<(UsageRecorded, bool)>,
+}
+
+/// A journal of two partitions, and what is known of its customers.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) logs: [Log; 2],
+    pub(crate) customers: BTreeMap<usize, Reckoned>,
+    pub(crate) now: Timestamp,
+}
+
+pub(crate) fn customer_id(customer: usize) -> CustomerId {
+    id(&format!("key-{customer}"))
+}
+
+fn hours(hours: i64) -> i64 {
+    hours * MICROS_PER_HOUR
+}
+
+impl World {
+    pub(crate) fn of(steps: &[Step]) -> Self {
+        let mut world = Self {
+            logs: [Log::new(0), Log::new(1)],
+            customers: BTreeMap::new(),
+            now: at("2026-10-30"),
+        };
+        for step in steps {
+            world.step(step);
+        }
+        world
+    }
+
+    fn step(&mut self, step: &Step) {
+        self.now = self.now.plus_micros(hours(step.hours_later));
+        let (customer, now) = (step.customer, self.now);
+        let log = &mut self.logs[customer % 2];
+        let id = customer_id(customer);
+        let reckoned = self.customers.entry(customer).or_default();
+        let mut events = Vec::new();
+        if reckoned.version == 0 {
+            reckoned.key = format!("key-{customer}");
+            events.push(created(&reckoned.key));
+        } else if reckoned.archived || matches!(step.what, What::Refuse) {
+            log.reject(&now.to_string(), id);
+            return;
+        }
+        reckoned.happen(&step.what, now, &mut events);
+        log.accept(&now.to_string(), id, reckoned.version, &events);
+        reckoned.version += u64::try_from(events.len()).expect("few events");
+    }
+}
+
+impl Reckoned {
+    fn happen(&mut self, what: &What, now: Timestamp, events: &mut Vec<Event>) {
+        match what {
+            What::Name => events.push(named(&format!("name {}", self.version))),
+            What::Tier => events.push(tier(&format!("tier-{}", self.version % 3))),
+            What::Suspend => events.push(suspended()),
+            What::Rename => {
+                let to = format!("{}+", self.key);
+                events.push(renamed(&self.key, &to));
+                self.key = to;
+            }
+            What::Archive => {
+                events.push(archived(&self.key));
+                self.archived = true;
+            }
+            What::Refuse => {}
+            What::Use(reports) => {
+                for (ago, cost) in reports {
+                    let report = self.report(now.plus_micros(-hours(*ago)), *cost);
+                    events.push(Event::UsageRecorded(report.clone()));
+                    self.reports.push((report, true));
+                }
+            }
+            What::Correct(nth, ago, cost) => {
+                let report = self.report(now.plus_micros(-hours(*ago)), *cost);
+                let mut counting = self.reports.iter_mut().filter(|(_, counts)| *counts);
+                let Some((earlier, counts)) = counting.nth(*nth) else { return };
+                *counts = false;
+                let (earlier, later) =
+                    (Event::UsageRecorded(earlier.clone()), Event::UsageRecorded(report.clone()));
+                events.push(corrected(&earlier, later));
+                self.reports.push((report, true));
+            }
+            What::Budget { period_budget, duration, start, hours: length } => {
+                let start = start.map(|ago| now.plus_micros(-hours(ago)));
+                let end =
+                    start.zip(*length).map(|(start, length)| start.plus_micros(hours(length)));
+                let budget = Budget {
+                    period_budget: period_budget.map(Amount::from),
+                    duration: *duration,
+                    period_start: start,
+                    period_end: end,
+                    ..Budget::default()
+                };
+                if budget != self.budget {
+                    self.budget = budget;
+                    events.push(budget_set(&budget));
+                }
+            }
+        }
+    }
+
+    fn report(&self, moment: Timestamp, cost: u32) -> UsageRecorded {
+        UsageRecorded {
+            report_id: format!("r{}", self.reports.len()).parse().expect("a report id"),
+            occurred_at: moment,
+            meter: "tokens".parse().expect("a meter"),
+            quantity: (cost + 1).into(),
+            raw: cost.into(),
+            charged: (2 * cost).into(),
+            period: self.budget.schedule().window_at(moment),
+            corrects: None,
+        }
+    }
+
+    /// Adds up the reports of a window: cost and number.
+    pub(crate) fn used(&self, window: &Window) -> (Total, u64) {
+        let within = |report: &UsageRecorded| window.contains(report.occurred_at);
+        let counting = self.reports.iter().filter(|(report, counts)| *counts && within(report));
+        counting.fold((Total::ZERO, 0), |(raw, count), (report, _)| {
+            (raw.plus(report.raw).expect("a small sum"), count + 1)
+        })
+    }
+}
