@@ -236,13 +236,13 @@ fn run(mut owners: Vec<Owner>, inputs: &Receiver<Input>) -> Vec<Owner> {
             .filter_map(Owner::next_call)
             .min()
             .map_or(IDLE, |at| at.saturating_duration_since(now).min(IDLE));
-        let mut next = match inputs.recv_timeout(sleep) {
+        let first = match inputs.recv_timeout(sleep) {
             Ok(input) => Some(input),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return owners,
         };
-        for _ in 0..MAX_DRAIN {
-            let Some(input) = next.take() else { break };
+        // Whatever is taken out of the queue is handled: what would be dropped here was accepted.
+        for input in first.into_iter().chain(inputs.try_iter().take(MAX_DRAIN)) {
             match input {
                 Input::Commands(partition, batch) => {
                     with(&mut owners, partition, |owner| owner.take(batch));
@@ -252,7 +252,6 @@ fn run(mut owners: Vec<Owner>, inputs: &Receiver<Input>) -> Vec<Owner> {
                 }
                 Input::Stop(deadline) => stop_by = Some(deadline),
             }
-            next = inputs.try_recv().ok();
         }
     }
 }
