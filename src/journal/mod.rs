@@ -21,6 +21,7 @@ use bytes::Bytes;
 use tallybook_events::chain::Offset;
 use tallybook_events::ids::Partition;
 
+pub mod sqlite;
 pub mod memory;
 pub mod adversarial;
 pub mod conformance;
