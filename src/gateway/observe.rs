@@ -96,3 +96,49 @@ impl Drop for InFlight {
         gauge!(IN_FLIGHT).decrement(1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use http::Request;
+
+    use crate::gateway::Operations;
+    use crate::gateway::testing::Fixture;
+
+    #[tokio::test]
+    async fn requests_are_counted_by_route_and_never_by_path() {
+        let recorder = Operations::recorder().build_recorder();
+        let handle = recorder.handle();
+        let _installed = metrics::set_default_local_recorder(&recorder);
+        let fixture = Fixture::new();
+        for path in ["/api/v1/customers/acme", "/api/v1/customers/nobody", "/secret", "/livez"] {
+            fixture.get(path).await;
+        }
+        let made_up = fixture.request("BREW".parse().unwrap(), "/api/v1/customers/acme");
+        fixture.send(made_up.body(Body::empty()).unwrap()).await;
+        let bare = Request::get("/api/v1/customers/acme").body(Body::empty()).unwrap();
+        fixture.send(bare).await;
+        let told = handle.render();
+        let customer = "/api/v1/customers/{customer}";
+        for (route, method, status) in [
+            (customer, "GET", 200),
+            (customer, "GET", 404),
+            (customer, "GET", 401),
+            (customer, "other", 405),
+            ("none", "GET", 404),
+            ("/livez", "GET", 200),
+        ] {
+            let line = format!(
+                r#"tallybook_http_requests_total{{route="{route}",method="{method}",status="{status}"}} 1"#
+            );
+            assert!(told.lines().any(|told| told == line), "{line}\n{told}");
+        }
+        let latency =
+            r#"tallybook_http_request_seconds_bucket{route="/livez",method="GET",le="16"} 1"#;
+        assert!(told.contains(latency), "{told}");
+        assert!(told.contains("tallybook_http_requests_in_flight 0"), "{told}");
+        for secret in ["acme", "secret", "BREW", &*fixture.key] {
+            assert!(!told.contains(secret), "{secret}\n{told}");
+        }
+    }
+}
