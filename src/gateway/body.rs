@@ -5,13 +5,19 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 /// Most bytes of a single command, customer or patch.
 pub(crate) const MAX_SINGLE: usize = 64 * 1024;
 /// Most bytes of many commands or reports.
 pub(crate) const MAX_MANY: usize = 1024 * 1024;
+
+/// Most bytes that are read and thrown away of a body that is too big. A caller that still sends when
+/// the connection is closed on it would not read the answer.
+const MAX_DISCARDED: usize = 4 * 1024 * 1024;
+/// How long that may take.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Media type of plain JSON.
 pub(crate) const JSON: &str = "application/json";
@@ -66,19 +72,37 @@ fn names_utf8(parameter: &str) -> bool {
 /// Reads a whole body of at most `limit` bytes within `timeout`.
 pub(crate) async fn read(
     headers: &HeaderMap,
-    body: Body,
+    mut body: Body,
     limit: usize,
     timeout: Duration,
 ) -> Result<Bytes, BodyError> {
     let told = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if told.is_some_and(|length: u64| length > limit as u64) {
-        return Err(BodyError::TooLarge { limit });
+    let read = if told.is_some_and(|length: u64| length > limit as u64) {
+        Err(BodyError::TooLarge { limit })
+    } else {
+        let whole = Limited::new(&mut body, limit).collect();
+        match tokio::time::timeout(timeout, whole).await {
+            Err(_) => Err(BodyError::Slow),
+            Ok(Ok(collected)) => Ok(collected.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge { limit }),
+            Ok(Err(_)) => Err(BodyError::Broken),
+        }
+    };
+    // A caller that waits to be told to send has sent nothing yet.
+    if matches!(read, Err(BodyError::TooLarge { .. })) && !headers.contains_key(EXPECT) {
+        // In time or not, the answer is the same.
+        let _ = tokio::time::timeout(DISCARD_TIMEOUT, discard(body)).await;
     }
-    match tokio::time::timeout(timeout, Limited::new(body, limit).collect()).await {
-        Err(_) => Err(BodyError::Slow),
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge { limit }),
-        Ok(Err(_)) => Err(BodyError::Broken),
+    read
+}
+
+/// Reads a body's rest, up to [`MAX_DISCARDED`], and keeps nothing.
+async fn discard(mut body: Body) {
+    let mut left = MAX_DISCARDED;
+    while let Some(Ok(frame)) = body.frame().await {
+        let size = frame.data_ref().map_or(0, Bytes::len);
+        let Some(rest) = left.checked_sub(size) else { return };
+        left = rest;
     }
 }
 

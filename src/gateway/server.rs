@@ -415,6 +415,33 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_caller_that_sends_too_much_still_reads_why() {
+        let fixture = Fixture::new();
+        let running = Running::start(&fixture, ServerLimits::default()).await;
+        for told in [true, false] {
+            let (stream, size) = (running.connect(), 3 * 1024 * 1024);
+            let body = " ".repeat(size);
+            let (length, body) = if told {
+                (format!("content-length: {size}"), body)
+            } else {
+                (
+                    "transfer-encoding: chunked".to_owned(),
+                    format!("{size:x}\r\n{body}\r\n0\r\n\r\n"),
+                )
+            };
+            let request = format!(
+                "POST /api/v1/usage HTTP/1.1\r\nhost: x\r\nx-api-key: {}\r\nconnection: close\r\n\
+                 content-type: application/json\r\n{length}\r\n\r\n{body}",
+                fixture.key
+            );
+            let answer = tokio::task::spawn_blocking(move || exchange(stream, &request));
+            let answer = answer.await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+        }
+        assert_eq!(running.stop().await, 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn more_connections_than_allowed_wait_for_their_turn() {
         let fixture = Fixture::new();
         let limits = ServerLimits { connections: 1, ..ServerLimits::default() };
