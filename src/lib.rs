@@ -4,6 +4,7 @@ pub mod decisions;
 pub mod processor;
 pub mod journal;
 pub mod inbox;
+pub mod projector;
 pub mod gateway;
 pub mod keys;
 pub mod clock;

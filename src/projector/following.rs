@@ -1,0 +1,230 @@
+//! The loop: what waits is folded in one transaction, without waiting for more.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tallybook_events::chain::Offset;
+use tallybook_events::ids::{Partition, Position};
+use tallybook_projections::progress::Progress;
+use tallybook_projections::store::{Batch, Store, StoreError};
+
+use super::judged::{Halted, Readers};
+use super::{ProjectorState, ProjectorStatus};
+use crate::journal::{Follower, Journal, JournalError, Stored};
+
+/// Most records that are folded in one transaction.
+const MAX_RECORDS: usize = 2_048;
+/// How long to wait for records before looking whether to stop.
+const LOOK_UP: Duration = Duration::from_millis(100);
+/// How often the lag is measured.
+const MEASURE_EVERY: Duration = Duration::from_secs(1);
+/// Pause before asking again what did not answer; doubled each time,
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// up to this one.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// All that the thread has.
+pub(super) struct Following {
+    pub(super) journal: Arc<dyn Journal>,
+    pub(super) store: Box<dyn Store>,
+    pub(super) progress: Arc<Progress>,
+    pub(super) stop: Arc<AtomicBool>,
+    pub(super) status: ProjectorStatus,
+}
+
+/// Why a round ended. The next one begins where the rows stand then.
+enum Ended {
+    /// Told to stop.
+    Stopped,
+    /// Somebody else moved the rows.
+    Moved,
+    /// No answer; ask again.
+    Unavailable(Box<dyn Error + Send + Sync>),
+    /// For good.
+    Halted(Halted),
+}
+
+impl From<StoreError> for Ended {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Moved => Self::Moved,
+            StoreError::Unavailable(_) => Self::Unavailable(error.into()),
+            StoreError::Unfoldable(_) | StoreError::Damaged { .. } => {
+                Self::Halted(Halted::Store(error))
+            }
+        }
+    }
+}
+
+impl From<JournalError> for Ended {
+    fn from(error: JournalError) -> Self {
+        match error {
+            JournalError::Unavailable(_) => Self::Unavailable(error.into()),
+            // It is closed when the process is about to end.
+            JournalError::Closed => Self::Stopped,
+            JournalError::Damaged { .. } => Self::Halted(Halted::Journal(error)),
+        }
+    }
+}
+
+impl From<Halted> for Ended {
+    fn from(halted: Halted) -> Self {
+        Self::Halted(halted)
+    }
+}
+
+/// Tells of a panic before the thread is gone.
+struct LastWords(ProjectorStatus);
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.set(ProjectorState::Halted("it panicked".into()));
+        }
+    }
+}
+
+impl Following {
+    /// Folds until it is told to stop, or must halt.
+    pub(super) fn run(mut self) {
+        let last_words = LastWords(self.status.clone());
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let mut folded = false;
+            match self.round(&mut folded) {
+                Ended::Stopped => break,
+                Ended::Halted(halted) => {
+                    let why = chain_of(&halted);
+                    tracing::error!(why, "the projector has halted");
+                    self.status.set(ProjectorState::Halted(why));
+                    return;
+                }
+                Ended::Moved => {
+                    tracing::warn!("somebody else moved the read models: going on from there");
+                    self.status.set(ProjectorState::CatchingUp);
+                }
+                Ended::Unavailable(error) => {
+                    let why = chain_of(&*error);
+                    tracing::warn!(why, ?pause, "the projector gets no answer, it asks again");
+                    self.status.set(ProjectorState::Retrying(why));
+                }
+            }
+            pause = if folded { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+            if self.stopped_within(pause) {
+                break;
+            }
+        }
+        self.status.set(ProjectorState::Stopped);
+        drop(last_words);
+    }
+
+    /// Folds from where the rows stand until something ends it. `folded` is set once it came further.
+    fn round(&mut self, folded: &mut bool) -> Ended {
+        match self.try_round(folded) {
+            Ok(()) => Ended::Stopped,
+            Err(ended) => ended,
+        }
+    }
+
+    fn try_round(&mut self, folded: &mut bool) -> Result<(), Ended> {
+        let stand = self.store.checkpoints()?;
+        let mut readers = Readers::from(&stand, self.journal.partitions())?;
+        let mut ends = Vec::new();
+        for (partition, at) in readers.stand() {
+            let bounds = self.journal.bounds(partition)?;
+            readers.check_bounds(partition, bounds)?;
+            ends.push((partition, bounds.end));
+            self.progress.publish(Position { partition, seq: at.seq });
+        }
+        let from = readers.stand().map(|(partition, at)| (partition, at.offset)).collect();
+        let mut follower = self.journal.follow(from)?;
+        let mut measured: Option<Instant> = None;
+        loop {
+            if self.status.state() != ProjectorState::Following && past(&readers, &ends) {
+                tracing::info!("the read models are up to date");
+                self.status.set(ProjectorState::Following);
+            }
+            if measured.is_none_or(|at| at.elapsed() >= MEASURE_EVERY) {
+                self.measure(&readers)?;
+                measured = Some(Instant::now());
+            }
+            if self.stop.load(Ordering::Acquire) {
+                return Ok(());
+            }
+            let stored = next(&mut *follower)?;
+            self.fold(&mut readers, &stored)?;
+            *folded |= !stored.is_empty();
+        }
+    }
+
+    /// Folds records and tells that it has.
+    fn fold(&mut self, readers: &mut Readers, stored: &[(Partition, Stored)]) -> Result<(), Ended> {
+        let (batch, judged) = readers.judge(stored);
+        if !batch.parts.is_empty() {
+            self.commit(&batch)?;
+        }
+        Ok(judged?)
+    }
+
+    fn commit(&mut self, batch: &Batch<'_>) -> Result<(), Ended> {
+        self.store.commit(batch)?;
+        for part in &batch.parts {
+            self.progress.publish(Position { partition: part.partition, seq: part.to.seq });
+        }
+        Ok(())
+    }
+
+    fn measure(&self, readers: &Readers) -> Result<(), Ended> {
+        for (partition, at) in readers.stand() {
+            let end = self.journal.bounds(partition)?.end;
+            let labels = [("partition", partition.to_string())];
+            metrics::gauge!("tallybook_projector_lag_records", &labels)
+                .set(gauge(end.saturating_sub(at.offset)));
+            metrics::gauge!("tallybook_projector_position", &labels).set(gauge(at.seq));
+        }
+        Ok(())
+    }
+
+    /// Pauses, but not when told to stop.
+    fn stopped_within(&self, pause: Duration) -> bool {
+        let until = Instant::now() + pause;
+        while !self.stop.load(Ordering::Acquire) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            thread::park_timeout(left);
+        }
+        true
+    }
+}
+
+fn next(follower: &mut dyn Follower) -> Result<Vec<(Partition, Stored)>, JournalError> {
+    follower.next(MAX_RECORDS, LOOK_UP)
+}
+
+/// Tells whether all readers have come to where the partitions ended.
+fn past(readers: &Readers, ends: &[(Partition, Offset)]) -> bool {
+    ends.iter().all(|(partition, end)| readers.checkpoint(*partition).offset >= *end)
+}
+
+/// Gives a number as metrics have it.
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; exact up to 2^53")]
+fn gauge(number: u64) -> f64 {
+    number as f64
+}
+
+/// Gives an error with all its causes.
+fn chain_of(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
