@@ -109,7 +109,7 @@ impl Lane {
 
     /// One of the lines spoiled the request: finds out which, in their order.
     async fn single_out(&self, lines: Vec<Line>, why: Refused) -> anyhow::Result<Vec<Result>> {
-        if matches!(why.status, 401 | 403 | 404 | 405) {
+        if !matches!(why.status, 400 | 413 | 422) {
             return Err(why.into());
         }
         if let [only] = lines.as_slice() {
