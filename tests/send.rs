@@ -216,7 +216,7 @@ async fn a_server_without_room_is_asked_again() {
         1 => {
             let answers = commands.iter().enumerate().map(|(at, _)| match at {
                 0 => json!({"status": 200, "outcome": "accepted"}),
-                _ => json!({"status": 503, "code": "full"}),
+                _ => json!({"status": 503, "problem": {"code": "full"}}),
             });
             axum::Json(answers.collect::<Vec<_>>()).into_response()
         }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use reqwest::header::{HeaderValue, RETRY_AFTER};
-use reqwest::{Method, Url};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -172,28 +172,46 @@ impl Api {
         to: Url,
         body: Option<String>,
     ) -> anyhow::Result<String> {
+        let (status, retry_after, body) = self.ask(method, to, body).await?;
+        if status.is_success() { Ok(body) } else { Err(refusal(status, &body, retry_after).into()) }
+    }
+
+    /// Sends a request and gives status and body of the answer, whatever it says.
+    ///
+    /// # Errors
+    /// An error of the connection.
+    pub(super) async fn exchange(
+        &self,
+        method: Method,
+        to: Url,
+        body: Option<String>,
+    ) -> anyhow::Result<(u16, String)> {
+        let (status, _, body) = self.ask(method, to, body).await?;
+        Ok((status.as_u16(), body))
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        to: Url,
+        body: Option<String>,
+    ) -> anyhow::Result<(StatusCode, Option<u64>, String)> {
         let mut request = self.http.request(method, to);
-        request = request.header(reqwest::header::AUTHORIZATION, self.authorization.clone());
+        request = request.header(AUTHORIZATION, self.authorization.clone());
         if let Some(body) = body {
-            request = request.header(reqwest::header::CONTENT_TYPE, "application/json").body(body);
+            request = request.header(CONTENT_TYPE, "application/json").body(body);
         }
-        let response = request
-            .send()
-            .await
-            .map_err(reqwest::Error::without_url)
-            .with_context(|| format!("no answer from {}", self.base))?;
-        let status = response.status();
-        let retry_after =
-            response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        let body = response.text().await.context("the answer broke off")?;
-        if status.is_success() {
-            return Ok(body);
-        }
-        Err(refusal(status, &body, retry_after).into())
+        let answer = request.send().await.map_err(reqwest::Error::without_url);
+        let answer = answer.with_context(|| format!("no answer from {}", self.base))?;
+        let status = answer.status();
+        let header = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = header.and_then(|seconds| seconds.parse().ok());
+        let body = answer.text().await.context("the answer broke off")?;
+        Ok((status, retry_after, body))
     }
 }
 
-fn refusal(status: reqwest::StatusCode, body: &str, retry_after: Option<u64>) -> Refused {
+fn refusal(status: StatusCode, body: &str, retry_after: Option<u64>) -> Refused {
     let problem: Problem = serde_json::from_str(body).unwrap_or_default();
     let sentence = problem.detail.or(problem.title);
     let sentence =
@@ -244,12 +262,12 @@ mod tests {
     fn a_problem_is_told_with_its_code_and_place() {
         let body = r#"{"title":"t","status":422,"detail":"no such tier","code":"unknown_tier",
             "pointer":"/contract/tier"}"#;
-        let refused = refusal(reqwest::StatusCode::UNPROCESSABLE_ENTITY, body, None);
+        let refused = refusal(StatusCode::UNPROCESSABLE_ENTITY, body, None);
         assert_eq!(
             refused.to_string(),
             "the server answered 422 unknown_tier: /contract/tier: no such tier"
         );
-        let plain = refusal(reqwest::StatusCode::BAD_GATEWAY, "<html>", Some(3));
+        let plain = refusal(StatusCode::BAD_GATEWAY, "<html>", Some(3));
         assert_eq!(plain.to_string(), "the server answered 502: Bad Gateway");
     }
 }

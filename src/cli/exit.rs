@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use crate::config::ConfigError;
+use crate::journal::sqlite::OpenError;
 use crate::keys::KeyStoreError;
 use crate::telemetry::BadFilter;
 
@@ -83,6 +84,17 @@ fn of_link(link: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         let ours = request.is_builder() || request.is_decode();
         return Some(if ours { Exit::Failure } else { Exit::Unavailable });
     }
+    if let Some(journal) = link.downcast_ref::<OpenError>() {
+        return match journal {
+            OpenError::InUse { .. } => Some(Exit::Unavailable),
+            OpenError::OtherPartitions { .. } => Some(Exit::Conflict),
+            OpenError::PartitionsOutOfRange { .. } => Some(Exit::Usage),
+            OpenError::OldSqlite { .. }
+            | OpenError::Folder { .. }
+            | OpenError::UnknownFormat { .. }
+            | OpenError::Journal(_) => Some(Exit::Failure),
+        };
+    }
     if let Some(keys) = link.downcast_ref::<KeyStoreError>() {
         return match keys {
             KeyStoreError::Taken(_) => Some(Exit::Conflict),
@@ -129,6 +141,8 @@ mod tests {
             (Conflict("x".into()).into(), Exit::Conflict),
             (std::io::Error::from(ErrorKind::NotFound).into(), Exit::NotFound),
             (std::io::Error::from(ErrorKind::PermissionDenied).into(), Exit::Failure),
+            (OpenError::InUse { folder: "d".into(), by: None }.into(), Exit::Unavailable),
+            (OpenError::OtherPartitions { has: 4, asked: 3 }.into(), Exit::Conflict),
             (refused(400), Exit::Failure),
             (refused(401), Exit::Failure),
             (refused(404), Exit::NotFound),

@@ -1,4 +1,4 @@
-//! The data folder: where its files are.
+//! The data folder: where its files are. Who may serve it is the journal's business: it has a lock.
 
 use std::path::{Path, PathBuf};
 
@@ -34,6 +34,11 @@ impl DataFolder {
     /// Names a folder; it need not be there.
     pub(super) fn new(path: &Path) -> Self {
         Self(path.to_owned())
+    }
+
+    /// Gives the folder itself, where journal and read models find their files.
+    pub(super) fn path(&self) -> &Path {
+        &self.0
     }
 
     /// Gives the file of API keys.

@@ -110,6 +110,21 @@ fn open_existing(folder: &DataFolder) -> anyhow::Result<SqliteKeys> {
     open(folder)
 }
 
+/// Makes a key for all uses of the tenant `default` when there is none at all: the first start of a
+/// server must be of use.
+pub(super) fn create_first(
+    store: &impl KeyStore,
+    clock: &dyn Clock,
+) -> anyhow::Result<Option<IssuedKey>> {
+    if !store.list().is_empty() {
+        return Ok(None);
+    }
+    let tenant = "default".parse().context("the first key's tenant")?;
+    let scope = Scope { tenant, environment: Environment::Live };
+    let scopes = KeyScope::ALL.into_iter().collect();
+    create(store, scope, scopes, DEFAULT_RATE, clock).map(Some)
+}
+
 /// Makes a key and keeps it.
 pub(super) fn create(
     store: &impl KeyStore,

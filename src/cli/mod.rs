@@ -13,6 +13,8 @@ use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, S
 use crate::config::{self, Settings};
 use crate::telemetry::{self, LogFormat};
 
+mod serve;
+mod demo;
 mod send;
 mod customers;
 mod usage;
@@ -45,9 +47,9 @@ struct Common {
     /// How data is printed
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value = "table")]
     output: output::Format,
-    /// What is logged, like `info,tallybook=debug`
-    #[arg(long, global = true, value_name = "FILTER", default_value = "warn,tallybook=info")]
-    log: String,
+    /// What is logged, like `info,tallybook=debug` [default: warn; for serve info]
+    #[arg(long, global = true, value_name = "FILTER")]
+    log: Option<String>,
     /// How log lines look
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
@@ -55,6 +57,10 @@ struct Common {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run a server: all roles in one process
+    Serve(serve::Arguments),
+    /// Show the main job, end to end, on real requests in a temporary folder
+    Demo,
     /// Publish commands from a file, one JSON object a line
     Send(send::Arguments),
     /// Read customers from a server
@@ -82,9 +88,12 @@ fn run(arguments: Vec<OsString>) -> anyhow::Result<()> {
     let settings = Settings::load(settings_file(&command, &arguments).as_deref())?;
     let matches = settings.apply(command)?.get_matches_from(arguments);
     let Cli { common, command } = Cli::from_arg_matches(&matches)?;
-    telemetry::start(&common.log, common.log_format)?;
+    let usual = if matches!(command, Command::Serve(_)) { "info" } else { "warn" };
+    telemetry::start(common.log.as_deref().unwrap_or(usual), common.log_format)?;
     let format = common.output;
     match command {
+        Command::Serve(arguments) => block_on(serve::run(&arguments, &settings)),
+        Command::Demo => block_on(demo::run()),
         Command::Send(arguments) => block_on(send::run(&arguments, format)),
         Command::Customers(arguments) => block_on(customers::run(&arguments, format)),
         Command::Usage(arguments) => block_on(usage::run(&arguments, format)),

@@ -167,8 +167,12 @@ fn write_table(out: &mut impl Write, table: &Table) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives the members of a value by their dotted paths, in the order of the text.
-fn members(value: &RawValue) -> anyhow::Result<Vec<(String, String)>> {
+/// Gives the members of a value by their dotted paths, in the order of the text: strings bare,
+/// nothing for null, arrays as JSON.
+///
+/// # Errors
+/// When the value is no JSON that can be read.
+pub(super) fn members(value: &RawValue) -> anyhow::Result<Vec<(String, String)>> {
     let mut found = Vec::new();
     collect_members("", value, &mut found)?;
     Ok(found)

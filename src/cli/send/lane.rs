@@ -40,11 +40,10 @@ struct ItemAnswer {
     status: u16,
     outcome: Option<Box<str>>,
     rejection: Option<Reason>,
-    #[serde(flatten)]
-    problem: Reason,
+    problem: Option<Reason>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Reason {
     code: Option<String>,
     detail: Option<String>,
@@ -179,9 +178,10 @@ fn sort_out(
 
 impl ItemAnswer {
     fn reason(&self) -> String {
-        let reason = self.rejection.as_ref().unwrap_or(&self.problem);
         let mut text = self.status.to_string();
-        for part in [&reason.code, &reason.pointer, &reason.detail].into_iter().flatten() {
+        let reasons = self.rejection.iter().chain(&self.problem);
+        let parts = reasons.flat_map(|reason| [&reason.code, &reason.pointer, &reason.detail]);
+        for part in parts.flatten() {
             text.push(' ');
             text.push_str(part);
         }
@@ -210,10 +210,10 @@ mod tests {
     fn each_answer_is_sorted_by_status_and_outcome() {
         let (again, fates) = sorted(&[
             r#"{"status":200,"outcome":"accepted"}"#,
-            r#"{"status":503,"code":"full"}"#,
+            r#"{"status":503,"problem":{"code":"full"}}"#,
             r#"{"status":202,"outcome":"deferred"}"#,
             r#"{"status":422,"outcome":"rejected","rejection":{"code":"unknown_tier","detail":"x"}}"#,
-            r#"{"status":400,"code":"malformed","detail":"y","pointer":"/patch"}"#,
+            r#"{"status":400,"problem":{"code":"malformed","detail":"y","pointer":"/patch"}}"#,
         ])
         .unwrap();
         assert_eq!(again, [2]);
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_key_without_the_scope_ends_the_run() {
-        let error = sorted(&[r#"{"status":403,"code":"scope_missing"}"#]).unwrap_err();
+        let error = sorted(&[r#"{"status":403,"problem":{"code":"scope_missing"}}"#]).unwrap_err();
         assert_eq!(error.to_string(), "line 1: 403 scope_missing");
     }
 

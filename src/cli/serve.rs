@@ -1,0 +1,292 @@
+//! `tallybook serve`: all roles in one process. Builds the adapters, wires them, and takes them down in
+//! the order in which nothing that was accepted goes unanswered.
+//!
+//! Up: journal, keys, read models, projector, owners of partitions, listener. Down: the other way round.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tallybook_projections::progress::Progress;
+use tallybook_projections::store::sqlite::{SqliteQueries, SqliteStore};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::folder::{DataFolder, DataOption};
+use super::keys;
+use crate::clock::{SharedClock, SystemClock};
+use crate::config::Settings;
+use crate::decisions::{TierCatalogue, decide};
+use crate::gateway::{self, Gateway, Operations, Ready, ServerLimits};
+use crate::inbox::local::LocalInbox;
+use crate::journal::sqlite::{Options, SqliteJournal};
+use crate::journal::{Journal, JournalError};
+use crate::keys::IssuedKey;
+use crate::processor::{PartitionStatus, Processor, ProcessorConfig, ProcessorHandle};
+use crate::projector::{Projector, ProjectorState, ProjectorStatus};
+
+/// How long owners may take to answer what they have, once nothing new comes in.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// How often it is looked whether all is well.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Most threads that own partitions, whatever the machine has.
+const MAX_WORKERS: usize = 16;
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    folder: DataOption,
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Partitions of a new journal; an old one keeps its own [default: 4]
+    #[arg(long, value_name = "N")]
+    partitions: Option<u32>,
+}
+
+/// What a server is started with.
+#[derive(Debug)]
+pub(super) struct ServeConfig {
+    /// The data folder.
+    pub(super) folder: DataFolder,
+    /// Where to listen.
+    pub(super) listen: SocketAddr,
+    /// Partitions, if they are not to be as they come.
+    pub(super) partitions: Option<u32>,
+    /// The tiers there are.
+    pub(super) tiers: TierCatalogue,
+    /// Time and ids.
+    pub(super) clock: SharedClock,
+}
+
+/// A server that takes requests.
+pub(super) struct Running {
+    address: SocketAddr,
+    first_key: Option<IssuedKey>,
+    stop_listening: oneshot::Sender<()>,
+    listening: JoinHandle<usize>,
+    inbox: LocalInbox,
+    processor: Arc<ProcessorHandle>,
+    projector: Projector,
+}
+
+/// Serves until it is told to stop (SIGTERM, SIGINT), or something fails for good.
+pub(super) async fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<()> {
+    let tiers = match settings.tiers() {
+        Some(tiers) => TierCatalogue::new(tiers.clone()),
+        None => TierCatalogue::builtin(),
+    };
+    let mut signals = Signals::listen()?;
+    let starting = start(ServeConfig {
+        folder: DataFolder::new(&arguments.folder.data),
+        listen: arguments.listen,
+        partitions: arguments.partitions,
+        tiers,
+        clock: Arc::new(SystemClock),
+    });
+    let running = tokio::select! {
+        started = starting => started?,
+        () = signals.next() => return Ok(()),
+    };
+    if let Some(first) = &running.first_key {
+        eprintln!("API key of tenant `default`, printed this once: {}", first.reveal());
+    }
+    eprintln!("listening on http://{}", running.address);
+    let failed = tokio::select! {
+        failure = running.failure() => Some(failure),
+        () = signals.next() => None,
+    };
+    tracing::info!("stopping");
+    // Whoever asks a second time does not want to wait.
+    let stopped = tokio::select! {
+        stopped = running.stop() => stopped,
+        () = signals.next() => Err(anyhow!("stopped before everything was answered")),
+    };
+    failed.map_or(stopped, Err)
+}
+
+/// Starts a server and gives it once it is ready: what it knows was read, every partition is its own.
+///
+/// # Errors
+/// When a part cannot be built, or the journal is not what it should be.
+pub(super) async fn start(config: ServeConfig) -> anyhow::Result<Running> {
+    let ServeConfig { folder, listen, partitions, tiers, clock } = config;
+    // Before anything is done: an address that is taken should cost nothing.
+    let listener =
+        TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let address = listener.local_addr().context("the listener has no address")?;
+    folder.make()?;
+    let options = Options { partitions, ..Options::default() };
+    let journal: Arc<dyn Journal> =
+        Arc::new(SqliteJournal::open(folder.path(), &options, Box::new(end_process))?);
+    let keys = Arc::new(keys::open(&folder)?);
+    let first_key = keys::create_first(&*keys, &*clock)?;
+    let store = SqliteStore::open(folder.path()).context("cannot open the read models")?;
+    let progress = Arc::new(Progress::new(journal.partitions()));
+    let queries = SqliteQueries::open(folder.path(), Arc::clone(&progress))
+        .context("cannot open the read models")?;
+    let projector = Projector::start(Arc::clone(&journal), Box::new(store), progress)
+        .context("cannot start the projector")?;
+    let processor = Arc::new(
+        Processor::start(ProcessorConfig {
+            journal,
+            clock: Arc::clone(&clock),
+            tiers,
+            name: format!("tallybook-{}", std::process::id()),
+            workers: workers(),
+            decide,
+        })
+        .context("cannot start the processor")?,
+    );
+    let inbox = LocalInbox::new(processor.lanes());
+    let gateway = Gateway {
+        inbox: Arc::new(inbox.clone()),
+        queries: Arc::new(queries),
+        keys,
+        clock,
+        timeouts: gateway::Timeouts::default(),
+    };
+    let ready = readiness(Arc::clone(&processor), projector.status());
+    let operations = Operations { ready: Arc::clone(&ready), metrics: metrics() };
+    let (stop_listening, stopping) = oneshot::channel::<()>();
+    let router = gateway::router(gateway, operations);
+    let listening =
+        tokio::spawn(gateway::serve(listener, router, ServerLimits::default(), async {
+            drop(stopping.await);
+        }));
+    let running =
+        Running { address, first_key, stop_listening, listening, inbox, processor, projector };
+    running.become_ready(&ready).await?;
+    Ok(running)
+}
+
+impl Running {
+    /// Gives the address that it listens on.
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    async fn become_ready(&self, ready: &Ready) -> anyhow::Result<()> {
+        while ready().is_err() {
+            if let Some(failure) = self.look() {
+                return Err(failure);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until something has failed for good, and says what.
+    pub(super) async fn failure(&self) -> anyhow::Error {
+        loop {
+            if let Some(failure) = self.look() {
+                return failure;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn look(&self) -> Option<anyhow::Error> {
+        let halted =
+            self.processor.statuses().into_iter().enumerate().find_map(
+                |(at, status)| match status {
+                    PartitionStatus::Halted { why } => {
+                        Some(anyhow!("partition {at} halted: {why}"))
+                    }
+                    PartitionStatus::Restoring
+                    | PartitionStatus::Claiming
+                    | PartitionStatus::Owning { .. } => None,
+                },
+            );
+        halted.or_else(|| match self.projector.status().state() {
+            ProjectorState::Halted(why) => Some(anyhow!("the projector halted: {why}")),
+            ProjectorState::CatchingUp
+            | ProjectorState::Following
+            | ProjectorState::Retrying(_)
+            | ProjectorState::Stopped => None,
+        })
+    }
+
+    /// Stops: nothing new is let in, what was let in is answered, then the parts are taken down.
+    ///
+    /// # Errors
+    /// When something did not end well.
+    pub(super) async fn stop(self) -> anyhow::Result<()> {
+        let Self { stop_listening, listening, inbox, processor, projector, .. } = self;
+        // The listener may have ended by itself: then there is nobody to tell.
+        let _ = stop_listening.send(());
+        let cut = listening.await.context("the listener ended in a fault")?;
+        inbox.stop();
+        let stopping = tokio::task::spawn_blocking(move || {
+            if let Some(processor) = Arc::into_inner(processor) {
+                processor.stop(STOP_WITHIN);
+            }
+            projector.stop();
+        });
+        stopping.await.context("the owners ended in a fault")?;
+        if cut > 0 {
+            tracing::warn!(connections = cut, "connections were cut");
+        }
+        Ok(())
+    }
+}
+
+/// Tells whether commands are decided and answers are up to date; if not, what they wait for.
+fn readiness(processor: Arc<ProcessorHandle>, projector: ProjectorStatus) -> Ready {
+    // Not to keep the owners alive: whoever stops them must have them alone.
+    let processor = Arc::downgrade(&processor);
+    Arc::new(move || {
+        let owned = processor.upgrade().is_some_and(|processor| processor.is_ready());
+        if owned { projector.ready() } else { Err("not every partition is owned yet".into()) }
+    })
+}
+
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MAX_WORKERS)
+}
+
+/// Gives the process's metrics. One process has one recorder: a second server in it shows its own,
+/// empty.
+fn metrics() -> PrometheusHandle {
+    let recorder = Operations::recorder().build_recorder();
+    let handle = recorder.handle();
+    // An error says that there is a recorder already.
+    drop(metrics::set_global_recorder(recorder));
+    handle
+}
+
+/// Ends the process after a failed write: nobody can tell what is on the disk. The next start reads it.
+fn end_process(error: JournalError) {
+    eprintln!("error: the journal cannot be written, so this process ends: {:#}", anyhow!(error));
+    std::process::exit(1);
+}
+
+/// Signals that ask the process to end.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let cannot = "cannot listen to signals";
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context(cannot)?,
+            interrupt: signal(SignalKind::interrupt()).context(cannot)?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
