@@ -1,8 +1,8 @@
 //! The gateway: requests become commands and questions, decisions and rows become answers.
 //!
-//! What all dialects share is here: who calls ([`auth`]), how much ([`limits`]), reading a body and
-//! its JSON, handing a command over and waiting until its decision can be seen ([`submit`]). How a
-//! request and an answer look, errors too, is each dialect's own: [`native`] is ours, others will stand
+//! What all dialects share is here: who calls (`auth`), how much (`limits`), reading a body and
+//! its JSON, handing a command over and waiting until its decision can be seen (`submit`). How a
+//! request and an answer look, errors too, is each dialect's own: `native` is ours, others will stand
 //! beside it. The gateway knows the inbox, the queries and the store of keys by their ports only.
 
 use std::fmt;

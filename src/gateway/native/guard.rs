@@ -58,7 +58,7 @@ async fn bounded(core: &Core, request: Request, next: Next) -> Response {
     }
 }
 
-/// Tells the caller its rate, by the draft on `RateLimit` headers (draft-ietf-httpapi-ratelimit-headers-11 or so).
+/// Tells the caller its rate (draft-ietf-httpapi-ratelimit-headers, version 11).
 fn tell_rate(headers: &mut HeaderMap, counted: Result<Option<Allowance>, RateExceeded>) {
     let (per_second, remaining) = match counted {
         Ok(None) => return,
