@@ -16,17 +16,18 @@ use tallybook_events::chain::Chain;
 use tallybook_events::ids::Partition;
 use tallybook_events::time::Timestamp;
 
+use self::kept::{JournalKind, Kept};
 use self::load::{Load, Pace};
 use self::workload::{Generator, NOW_MICROS, Workload};
 use crate::clock::FixedClock;
 use crate::decisions::{self, TierCatalogue, state_digest};
 use crate::inbox::local::LocalInbox;
 use crate::journal::Journal;
-use crate::journal::adversarial::{AdversarialJournal, Mischief};
-use crate::journal::memory::MemoryJournal;
 use crate::processor::{PartitionState, Processor, ProcessorConfig, ProcessorHandle, restore};
 
+mod kept;
 mod load;
+mod models;
 pub(crate) mod workload;
 
 /// How long a processor may take to become ready, or to stop.
@@ -59,20 +60,14 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=256))]
     partitions: u32,
     /// Where decisions are kept
-    #[arg(long, value_enum, default_value = "memory")]
+    #[arg(long, value_enum, default_value = "sqlite")]
     journal: JournalKind,
     /// Folder for the journal; it must be empty or new [default: a temporary one]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-}
-
-/// Where decisions are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum JournalKind {
-    /// In memory.
-    Memory,
-    /// In memory, where appends are lost, late, repeated and out of order now and then.
-    Adversarial,
+    /// Fold the journal into read models too, and rebuild them
+    #[arg(long)]
+    views: bool,
 }
 
 /// What was measured.
@@ -89,12 +84,22 @@ struct Report {
     durability: &'static str,
     batch: u64,
     in_flight: u64,
+    /// Commands that the journal kept with one fsync, on the average.
+    per_commit: Option<f64>,
     seconds: f64,
     per_second: f64,
     p50_us: u64,
     p99_us: u64,
     cpu_ns_per_command: Option<f64>,
+    /// The bare library, inserting the same bytes in as many transactions.
+    floor_per_second: Option<f64>,
+    /// `per_second` by `floor_per_second`.
+    ratio: Option<f64>,
+    /// Reading the journal into memory.
     replay_seconds: f64,
+    /// From opening the journal to owning all partitions.
+    cold_start_seconds: f64,
+    views: Option<models::Models>,
     digest: String,
 }
 
@@ -103,45 +108,34 @@ struct Report {
 /// # Errors
 /// When a command goes unanswered, or the state is not that of a plain replay.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let journal = open(arguments);
-    let (load, states) = measure(arguments, &journal)?;
-    let digest = digest_of(&states);
-    let customers = states.iter().map(|(_, state)| state.len()).sum();
-    drop(states);
+    let temporary = tempfile::tempdir().context("making a temporary folder")?;
+    let folder = arguments.data.as_deref().unwrap_or(temporary.path());
+    let kept = Kept::open(arguments.journal, folder, arguments.partitions, arguments.seed)?;
+    let measured = measure(arguments, &kept)?;
+    let digest = measured.digest.clone();
+
     let began = Instant::now();
-    let replayed = replay(&*journal)?;
+    let replayed = digest_of(&replay(&*kept.journal)?);
     let replay_seconds = began.elapsed().as_secs_f64();
     ensure!(
-        digest_of(&replayed) == digest,
-        "a replay of the journal gives another state than the run had: the figures are void"
+        replayed == digest,
+        "a replay of the journal gives another state: the figures are void"
     );
-    let report = report(arguments, &load, customers, replay_seconds, digest);
+
+    let began = Instant::now();
+    let kept = kept.reopen()?;
+    let restarted = start(&kept.journal, "bench, restarted")?;
+    let cold_start_seconds = began.elapsed().as_secs_f64();
+    let restarted = digest_of(&restarted.stop(PATIENCE));
+    ensure!(restarted == digest, "a restart gives another state: the figures are void");
+
+    let views =
+        arguments.views.then(|| models::fold_and_rebuild(&kept.journal, folder)).transpose()?;
+    let report = report(arguments, &measured, (replay_seconds, cold_start_seconds), views);
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{}", serde_json::to_string(&report)?)?;
     Ok(())
 }
-
-fn open(arguments: &Arguments) -> Arc<dyn Journal> {
-    let partitions = arguments.partitions;
-    match arguments.journal {
-        JournalKind::Memory => Arc::new(MemoryJournal::new(partitions)),
-        JournalKind::Adversarial => {
-            let journal = AdversarialJournal::new(partitions, arguments.seed, RARE);
-            Arc::new(journal.pumped(Duration::from_millis(1)))
-        }
-    }
-}
-
-/// Mischief rare enough for a long run: each makes the owner read its partition anew.
-const RARE: Mischief = Mischief {
-    lost: 0,
-    delayed: 0,
-    repeated: 1,
-    swapped: 0,
-    unknown: 1,
-    late_answers: 500,
-    max_delay: 8,
-};
 
 fn start(journal: &Arc<dyn Journal>, name: &str) -> anyhow::Result<ProcessorHandle> {
     let handle = Processor::start(ProcessorConfig {
@@ -162,24 +156,44 @@ fn start(journal: &Arc<dyn Journal>, name: &str) -> anyhow::Result<ProcessorHand
 
 type States = Vec<(Partition, PartitionState)>;
 
-fn measure(arguments: &Arguments, journal: &Arc<dyn Journal>) -> anyhow::Result<(Load, States)> {
+/// What a run came to.
+struct Measured {
+    load: Load,
+    floor: Option<Duration>,
+    commits: u64,
+    customers: usize,
+    digest: String,
+}
+
+/// Runs the load; after each part of it, the floor takes the same records.
+fn measure(arguments: &Arguments, kept: &Kept) -> anyhow::Result<Measured> {
     let customers = arguments.customers.unwrap_or(arguments.commands / 100);
     let mut generator = Generator::new(arguments.workload, arguments.seed, customers);
     let pace = Pace {
         batch: usize::try_from(arguments.batch)?,
         in_flight: usize::try_from(arguments.in_flight)?,
     };
-    let handle = start(journal, "bench")?;
+    let handle = start(&kept.journal, "bench")?;
     let inbox = LocalInbox::new(handle.lanes());
     let mut load = Load::none()?;
+    let mut floor = None;
+    let first = kept.commits();
     let mut rest = usize::try_from(arguments.commands)?;
     while rest > 0 {
         let count = rest.min(SEGMENT);
-        load.drive(&inbox, generator.take(count), pace)?;
+        let commands = generator.take(count);
+        let (ends, commits) = (kept.ends()?, kept.commits());
+        load.drive(&inbox, commands, pace)?;
+        if let Some(elapsed) = kept.floor(&ends, kept.commits() - commits)? {
+            floor = Some(floor.unwrap_or_default() + elapsed);
+        }
         rest -= count;
     }
+    let commits = kept.commits() - first;
     inbox.stop();
-    Ok((load, handle.stop(PATIENCE)))
+    let states = handle.stop(PATIENCE);
+    let customers = states.iter().map(|(_, state)| state.len()).sum();
+    Ok(Measured { load, floor, commits, customers, digest: digest_of(&states) })
 }
 
 /// Reads all partitions from the start, side by side.
@@ -221,16 +235,16 @@ fn digest_of(states: &States) -> String {
 )]
 fn report(
     arguments: &Arguments,
-    load: &Load,
-    customers: usize,
-    replay_seconds: f64,
-    digest: String,
+    measured: &Measured,
+    (replay_seconds, cold_start_seconds): (f64, f64),
+    views: Option<models::Models>,
 ) -> Report {
+    let Measured { load, floor, commits, customers, digest } = measured;
     let seconds = load.elapsed.as_secs_f64();
-    let (journal, durability) = match arguments.journal {
-        JournalKind::Memory => ("memory", "none"),
-        JournalKind::Adversarial => ("adversarial", "none"),
-    };
+    let commands = load.commands as f64;
+    let recorded = (load.commands - load.repeated) as f64;
+    let floor_per_second = floor.map(|floor| recorded / floor.as_secs_f64());
+    let (journal, durability) = arguments.journal.labels();
     Report {
         workload: arguments.workload.as_str(),
         seed: arguments.seed,
@@ -238,17 +252,22 @@ fn report(
         accepted: load.accepted,
         rejected: load.rejected,
         repeated: load.repeated,
-        customers,
+        customers: *customers,
         journal,
         durability,
         batch: arguments.batch,
         in_flight: arguments.in_flight,
+        per_commit: (*commits > 0).then(|| recorded / *commits as f64),
         seconds,
-        per_second: load.commands as f64 / seconds,
+        per_second: commands / seconds,
         p50_us: load.latency.value_at_quantile(0.5),
         p99_us: load.latency.value_at_quantile(0.99),
-        cpu_ns_per_command: load.cpu.map(|cpu| cpu.as_nanos() as f64 / load.commands as f64),
+        cpu_ns_per_command: load.cpu.map(|cpu| cpu.as_nanos() as f64 / commands),
+        floor_per_second,
+        ratio: floor_per_second.map(|floor| recorded / seconds / floor),
         replay_seconds,
-        digest,
+        cold_start_seconds,
+        views,
+        digest: digest.clone(),
     }
 }

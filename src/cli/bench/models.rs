@@ -1,0 +1,59 @@
+//! The read models of a run: folded by a projector, then rebuilt beside; both must be alike.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use serde::Serialize;
+use tallybook_projections::progress::Progress;
+use tallybook_projections::store::Store as _;
+use tallybook_projections::store::sqlite::{SqliteRebuild, SqliteStore};
+
+use crate::journal::Journal;
+use crate::projector::rebuild::rebuild;
+use crate::projector::{Projector, ProjectorState};
+
+/// How long the projector may take to come to the end of the journal.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// What became of the read models.
+#[derive(Debug, Serialize)]
+pub(super) struct Models {
+    /// Rows of the timeline: as many as events.
+    events: u64,
+    fold_seconds: f64,
+    rebuild_seconds: f64,
+    digest: String,
+}
+
+/// Folds the journal into read models in a folder, then rebuilds them.
+///
+/// # Errors
+/// When either does not come to its end, or they differ.
+pub(super) fn fold_and_rebuild(
+    journal: &Arc<dyn Journal>,
+    folder: &Path,
+) -> anyhow::Result<Models> {
+    let began = Instant::now();
+    let store = SqliteStore::open(folder).context("opening the read models")?;
+    let projector = Projector::start(
+        Arc::clone(journal),
+        Box::new(store),
+        Arc::new(Progress::new(journal.partitions())),
+    )?;
+    let status = projector.status();
+    while status.state() != ProjectorState::Following {
+        ensure!(began.elapsed() < PATIENCE, "the read models are not there: {:?}", status.state());
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    projector.stop();
+    let fold_seconds = began.elapsed().as_secs_f64();
+    let live = SqliteStore::open(folder)?.digest()?;
+    let began = Instant::now();
+    let rebuilt = rebuild(&**journal, Box::new(SqliteRebuild::begin(folder)?), &mut |_| {})?;
+    let rebuild_seconds = began.elapsed().as_secs_f64();
+    let digest = SqliteStore::open(folder)?.digest()?;
+    ensure!(digest == live, "the rebuilt read models differ from those that were folded");
+    Ok(Models { events: rebuilt.events, fold_seconds, rebuild_seconds, digest: digest.to_string() })
+}
