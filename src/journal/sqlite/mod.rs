@@ -30,6 +30,7 @@ use super::tail::{Ends, Readable, Tail};
 use super::teller::Teller;
 use super::{Appender, Bounds, DeliverySink, Follower, Journal, JournalError, Stored};
 
+pub use self::beside::SqliteReader;
 pub use self::check::{QUICK_CHECK_BYTES, QuickCheck, TAIL_RECORDS};
 pub use self::schema::{DEFAULT_PARTITIONS, MAX_PARTITIONS};
 
@@ -39,6 +40,7 @@ mod check;
 mod queue;
 mod writer;
 mod reader;
+mod beside;
 pub mod floor;
 
 #[cfg(test)]

@@ -57,6 +57,18 @@ impl Readers {
         records
     }
 
+    /// Gives where a partition ends in the file, whoever wrote it.
+    pub(super) fn stored_end(&self, partition: Partition) -> Result<Offset, JournalError> {
+        let connection = self.take()?;
+        let select = format!("SELECT max(offset) FROM journal_{partition}");
+        let last = connection
+            .prepare_cached(&select)
+            .and_then(|mut select| select.query_row([], |row| row.get::<_, Option<i64>>(0)));
+        self.give_back(last.is_ok().then_some(connection));
+        let last = last.map_err(failed("the ends of the partitions cannot be read"))?;
+        Ok(last.and_then(|last| Offset::try_from(last).ok()).map_or(0, |last| last + 1))
+    }
+
     /// Closes the connections that nobody uses.
     pub(super) fn close_idle(&self) {
         let mut pool = self.pool();

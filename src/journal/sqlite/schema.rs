@@ -149,7 +149,8 @@ fn make(transaction: &Transaction<'_>, partitions: u32) -> rusqlite::Result<()> 
     Ok(())
 }
 
-fn meta(connection: &Connection) -> Result<Meta, OpenError> {
+/// Reads what the file says of itself.
+pub(super) fn meta(connection: &Connection) -> Result<Meta, OpenError> {
     let value = |name: &str| -> Result<String, OpenError> {
         connection
             .query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0))
