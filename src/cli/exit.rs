@@ -3,12 +3,15 @@
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
+use tallybook_projections::store::StoreError;
+
 use crate::config::ConfigError;
 use crate::journal::sqlite::OpenError;
 use crate::keys::KeyStoreError;
 use crate::telemetry::BadFilter;
 
 use super::client::Refused;
+use super::folder::FolderError;
 
 /// The exit codes that scripts rely on. 5, for verification that found differences, comes with the
 /// audit.
@@ -84,6 +87,12 @@ fn of_link(link: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         let ours = request.is_builder() || request.is_decode();
         return Some(if ours { Exit::Failure } else { Exit::Unavailable });
     }
+    if let Some(folder) = link.downcast_ref::<FolderError>() {
+        return match folder {
+            FolderError::Missing { .. } => Some(Exit::NotFound),
+            FolderError::Io { .. } => None,
+        };
+    }
     if let Some(journal) = link.downcast_ref::<OpenError>() {
         return match journal {
             OpenError::InUse { .. } => Some(Exit::Unavailable),
@@ -101,6 +110,12 @@ fn of_link(link: &(dyn std::error::Error + 'static)) -> Option<Exit> {
             KeyStoreError::Unknown(_) => Some(Exit::NotFound),
             KeyStoreError::Damaged { .. } => Some(Exit::Failure),
             KeyStoreError::Unavailable(_) => Some(Exit::Unavailable),
+        };
+    }
+    if let Some(store) = link.downcast_ref::<StoreError>() {
+        return match store {
+            StoreError::Unavailable(_) => Some(Exit::Unavailable),
+            StoreError::Moved | StoreError::Unfoldable(_) | StoreError::Damaged { .. } => None,
         };
     }
     let io = link.downcast_ref::<std::io::Error>()?;
@@ -143,6 +158,7 @@ mod tests {
             (std::io::Error::from(ErrorKind::PermissionDenied).into(), Exit::Failure),
             (OpenError::InUse { folder: "d".into(), by: None }.into(), Exit::Unavailable),
             (OpenError::OtherPartitions { has: 4, asked: 3 }.into(), Exit::Conflict),
+            (FolderError::Missing { path: "d".into() }.into(), Exit::NotFound),
             (refused(400), Exit::Failure),
             (refused(401), Exit::Failure),
             (refused(404), Exit::NotFound),

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::journal::sqlite;
+
 /// Option `--data`.
 #[derive(Debug, Clone, Args)]
 pub(super) struct DataOption {
@@ -15,6 +17,12 @@ pub(super) struct DataOption {
 /// Why a data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FolderError {
+    /// It is not there.
+    #[error("{} is no data folder: it holds no journal", path.display())]
+    Missing {
+        /// The folder.
+        path: PathBuf,
+    },
     /// It cannot be made or opened.
     #[error("cannot use {} as the data folder", path.display())]
     Io {
@@ -50,5 +58,33 @@ impl DataFolder {
     pub(super) fn make(&self) -> Result<(), FolderError> {
         std::fs::create_dir_all(&self.0)
             .map_err(|source| FolderError::Io { path: self.0.clone(), source })
+    }
+
+    /// Checks that there is a journal.
+    ///
+    /// # Errors
+    /// [`FolderError::Missing`] when there is none.
+    pub(super) fn must_have_journal(&self) -> Result<(), FolderError> {
+        if self.0.join(sqlite::FILE).is_file() {
+            Ok(())
+        } else {
+            Err(FolderError::Missing { path: self.0.clone() })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_without_a_journal_is_none() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = DataFolder::new(&temporary.path().join("a/b"));
+        folder.make().unwrap();
+        folder.make().unwrap();
+        assert!(matches!(folder.must_have_journal(), Err(FolderError::Missing { .. })));
+        std::fs::write(folder.path().join("journal.db"), "").unwrap();
+        assert!(folder.must_have_journal().is_ok());
     }
 }

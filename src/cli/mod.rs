@@ -18,6 +18,7 @@ mod demo;
 mod send;
 mod customers;
 mod usage;
+mod rebuild;
 mod keys;
 mod schemas;
 mod completions;
@@ -67,6 +68,8 @@ enum Command {
     Customers(customers::Arguments),
     /// Read usage from a server
     Usage(usage::Arguments),
+    /// Fold the whole journal into new read models, then switch to them; also beside a server
+    Rebuild(rebuild::Arguments),
     /// Make, list and revoke API keys
     Keys(keys::Arguments),
     /// Print the JSON Schemas of events, commands and records
@@ -97,6 +100,7 @@ fn run(arguments: Vec<OsString>) -> anyhow::Result<()> {
         Command::Send(arguments) => block_on(send::run(&arguments, format)),
         Command::Customers(arguments) => block_on(customers::run(&arguments, format)),
         Command::Usage(arguments) => block_on(usage::run(&arguments, format)),
+        Command::Rebuild(arguments) => rebuild::run(&arguments, format),
         Command::Keys(arguments) => keys::run(&arguments, format),
         Command::Schemas(arguments) => schemas::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),

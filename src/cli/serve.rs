@@ -37,6 +37,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Most threads that own partitions, whatever the machine has.
 const MAX_WORKERS: usize = 16;
 
+/// What is said when the read models do not open.
+const READ_MODELS: &str =
+    "cannot open the read models; without the files views.db* a start makes them anew";
+
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -127,10 +131,9 @@ pub(super) async fn start(config: ServeConfig) -> anyhow::Result<Running> {
         Arc::new(SqliteJournal::open(folder.path(), &options, Box::new(end_process))?);
     let keys = Arc::new(keys::open(&folder)?);
     let first_key = keys::create_first(&*keys, &*clock)?;
-    let store = SqliteStore::open(folder.path()).context("cannot open the read models")?;
+    let store = SqliteStore::open(folder.path()).context(READ_MODELS)?;
     let progress = Arc::new(Progress::new(journal.partitions()));
-    let queries = SqliteQueries::open(folder.path(), Arc::clone(&progress))
-        .context("cannot open the read models")?;
+    let queries = SqliteQueries::open(folder.path(), Arc::clone(&progress)).context(READ_MODELS)?;
     let projector = Projector::start(Arc::clone(&journal), Box::new(store), progress)
         .context("cannot start the projector")?;
     let processor = Arc::new(

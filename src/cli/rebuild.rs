@@ -1,0 +1,48 @@
+//! `tallybook rebuild`: folds the whole journal into new read models beside the live ones, then puts
+//! them in their place. A server may run meanwhile.
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::json;
+use serde_json::value::to_raw_value;
+use tallybook_events::ids::Position;
+use tallybook_projections::store::sqlite::{SqliteRebuild, SqliteStore};
+
+use super::folder::{DataFolder, DataOption};
+use super::output::{self, Format};
+use super::progress;
+use crate::journal::sqlite::SqliteReader;
+use crate::projector::rebuild::rebuild;
+
+/// Arguments of `rebuild`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    folder: DataOption,
+}
+
+/// Rebuilds, with a progress bar, and prints what was done.
+pub(super) fn run(arguments: &Arguments, format: Format) -> anyhow::Result<()> {
+    let folder = DataFolder::new(&arguments.folder.data);
+    folder.must_have_journal()?;
+    let journal = SqliteReader::open(folder.path())?;
+    // The live rows must be there to be replaced; a damaged file is put aside by hand first.
+    drop(SqliteStore::open(folder.path()).context("cannot open the read models")?);
+    let new = SqliteRebuild::begin(folder.path()).context("cannot begin")?;
+    let bar = progress::bar(Some(0), "records");
+    let rebuilt = rebuild(&journal, Box::new(new), &mut |progress| {
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
+    });
+    bar.finish_and_clear();
+    let rebuilt = rebuilt?;
+    let position = |at: &Position| json!({ "partition": at.partition, "seq": at.seq });
+    let printed = json!({
+        "records": rebuilt.records,
+        "decisions": rebuilt.decisions,
+        "events": rebuilt.events,
+        "positions": rebuilt.positions.iter().map(position).collect::<Vec<_>>(),
+        "milliseconds": u64::try_from(rebuilt.elapsed.as_millis()).unwrap_or(u64::MAX),
+    });
+    output::print_one(format, &to_raw_value(&printed)?)
+}
