@@ -10,7 +10,8 @@ use tallybook_events::ids::Partition;
 use super::reader::{failed, read};
 use crate::journal::{JournalError, Stored};
 
-/// Up to this size the structure of the whole file is checked when it is opened.
+/// Up to this size the structure of the whole file is checked when it is opened: it takes about a
+/// fifth of a second when the file is in the page cache.
 pub const QUICK_CHECK_BYTES: u64 = 256 << 20;
 /// So many of the last records of each partition are judged when it is opened.
 pub const TAIL_RECORDS: u64 = 1_000;
@@ -59,7 +60,11 @@ pub(super) fn tails(connection: &Connection, partitions: u32) -> Result<Vec<Offs
 }
 
 fn tail(connection: &Connection, partition: Partition) -> Result<Offset, JournalError> {
-    let select = format!("SELECT min(offset), max(offset) FROM journal_{partition}");
+    // One question for each end: asked for both at once, the library reads the whole table.
+    let select = format!(
+        "SELECT (SELECT min(offset) FROM journal_{partition}),
+                (SELECT max(offset) FROM journal_{partition})"
+    );
     let (first, last): (Option<i64>, Option<i64>) = connection
         .query_row(&select, [], |row| Ok((row.get(0)?, row.get(1)?)))
         .map_err(failed("the ends of the partitions cannot be read"))?;

@@ -12,6 +12,11 @@ use super::schema;
 use crate::journal::tail::{Ends, Readable};
 use crate::journal::{JournalError, Stored};
 
+/// Records that are read together share memory in blocks of this size, so that one that is kept for
+/// long keeps no more than that. A larger record has a block of its own.
+const BLOCK_BYTES: usize = 64 << 10;
+/// Most records for which room is made before they are read.
+const MAX_RESERVED: usize = 4_096;
 /// Most connections for reading. Who finds none free waits for one.
 const MAX_CONNECTIONS: usize = 16;
 
@@ -142,7 +147,7 @@ pub(super) fn read(
     let limit = i64::try_from(max_records).unwrap_or(i64::MAX);
     let Ok(start) = i64::try_from(from) else { return Ok(Vec::new()) };
     let mut rows = select.query((start, limit)).map_err(&unread)?;
-    let mut records = Vec::new();
+    let mut records = Records::new(max_records.min(MAX_RESERVED));
     let mut bytes = 0;
     let mut due = from;
     while bytes < max_bytes.max(1)
@@ -158,10 +163,54 @@ pub(super) fn read(
         let value = row.get_ref(1).map_err(&unread)?;
         let record = value.as_blob().map_err(|error| unread(error.into()))?;
         bytes += record.len();
-        records.push(Stored { offset: due, record: Bytes::copy_from_slice(record) });
+        records.push(due, record);
         due += 1;
     }
-    Ok(records)
+    Ok(records.finish())
+}
+
+/// Records that are being read, in shared blocks of memory.
+struct Records {
+    sealed: Vec<Stored>,
+    /// Room that a new block is made with.
+    room: usize,
+    block: Vec<u8>,
+    /// Offsets of the records in the block, and where they end there.
+    in_block: Vec<(Offset, usize)>,
+}
+
+impl Records {
+    fn new(expected: usize) -> Self {
+        let room = if expected > 1 { BLOCK_BYTES } else { 0 };
+        let sealed = Vec::with_capacity(expected);
+        Self { sealed, room, block: Vec::new(), in_block: Vec::new() }
+    }
+
+    fn push(&mut self, offset: Offset, record: &[u8]) {
+        if self.block.len() + record.len() > BLOCK_BYTES {
+            self.seal();
+        }
+        if self.block.is_empty() {
+            self.block.reserve_exact(self.room.max(record.len()));
+        }
+        self.block.extend_from_slice(record);
+        self.in_block.push((offset, self.block.len()));
+    }
+
+    fn seal(&mut self) {
+        let block = Bytes::from(std::mem::take(&mut self.block));
+        let mut start = 0;
+        for (offset, end) in self.in_block.drain(..) {
+            self.sealed.push(Stored { offset, record: block.slice(start..end) });
+            start = end;
+        }
+    }
+
+    fn finish(mut self) -> Vec<Stored> {
+        self.block.shrink_to_fit();
+        self.seal();
+        self.sealed
+    }
 }
 
 /// Makes the error of the port from one of the library.
