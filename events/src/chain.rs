@@ -350,3 +350,457 @@ impl Chain {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::codec::{Claimed, DecisionParts, write_claim, write_decision};
+    use crate::decision::{Outcome, SourceRef};
+    use crate::time::Timestamp;
+
+    fn claim(term: u64) -> Vec<u8> {
+        let at = Timestamp::from_micros(0);
+        write_claim(&Claimed { term, owner: "a test".into(), at })
+    }
+
+    /// A decision at a place of the chain; `what` makes its bytes its own.
+    fn decision(term: u64, seq: u64, prev: Head, what: &str) -> Vec<u8> {
+        let mut record = Vec::new();
+        let parts = DecisionParts {
+            decided_at: Timestamp::from_micros(0),
+            rules: "1",
+            source: SourceRef::Local,
+            command: b"{}",
+            outcome: &Outcome::DeadLettered { reason: what.into() },
+            events: &[],
+        };
+        write_decision(&mut record, term, seq, &prev, &parts);
+        record
+    }
+
+    /// A decision that continues a chain.
+    fn next(chain: &Chain, what: &str) -> Vec<u8> {
+        let Checkpoint { term, seq, head, .. } = chain.checkpoint();
+        decision(term, seq + 1, head, what)
+    }
+
+    /// A reader that has judged a claim of term 3 and four decisions: seq 5, offset 5.
+    fn reader() -> (Chain, Vec<Vec<u8>>) {
+        let mut chain = Chain::default();
+        let mut log = vec![claim(3)];
+        assert_eq!(chain.judge(0, &log[0]).unwrap(), Verdict::Claimed);
+        for offset in 1..5 {
+            let record = next(&chain, &format!("decision at {offset}"));
+            assert_eq!(chain.judge(offset, &record).unwrap(), Verdict::Valid);
+            log.push(record);
+        }
+        (chain, log)
+    }
+
+    /// The record is skipped: the reader goes on at the next offset, and nothing else has changed.
+    fn skipped(mut chain: Chain, record: &[u8]) -> Verdict {
+        let before = chain.clone();
+        let offset = chain.checkpoint().offset;
+        let verdict = chain.judge(offset, record).unwrap();
+        assert!(!verdict.counts());
+        let mut expected = before;
+        expected.at.offset += 1;
+        assert_eq!(chain, expected);
+        verdict
+    }
+
+    /// The reader halts, has not moved, and halts again.
+    fn halted(mut chain: Chain, record: &[u8]) -> String {
+        let before = chain.clone();
+        let offset = chain.checkpoint().offset;
+        let halt = chain.judge(offset, record).unwrap_err().to_string();
+        assert_eq!(chain, before);
+        assert_eq!(chain.judge(offset, record).unwrap_err().to_string(), halt);
+        assert_eq!(chain, before);
+        halt
+    }
+
+    #[test]
+    fn the_head_is_the_digest_of_the_head_before_and_the_records_bytes() {
+        let record = claim(1);
+        let digest = Sha256::digest([[0; 32].as_slice(), &record].concat());
+        let first = Head::START.rolled(&record);
+        assert_eq!(first.0, <[u8; 32]>::from(digest));
+        let digest = Sha256::digest([first.0.as_slice(), b"second"].concat());
+        assert_eq!(first.rolled(b"second").0, <[u8; 32]>::from(digest));
+    }
+
+    #[test]
+    fn before_the_first_record_everything_is_zero() {
+        let start = Checkpoint { offset: 0, term: 0, seq: 0, head: Head([0; 32]) };
+        assert_eq!(Chain::default().checkpoint(), start);
+    }
+
+    #[test]
+    fn a_claim_above_our_term_counts_and_takes_one_seq() {
+        let (mut chain, _) = reader();
+        let before = chain.checkpoint();
+        let record = claim(7);
+        assert_eq!(chain.judge(5, &record).unwrap(), Verdict::Claimed);
+        let after = Checkpoint { offset: 6, term: 7, seq: 6, head: before.head.rolled(&record) };
+        assert_eq!(chain.checkpoint(), after);
+    }
+
+    #[test]
+    fn a_claim_of_our_term_is_void() {
+        assert_eq!(skipped(reader().0, &claim(3)), Verdict::VoidClaim);
+    }
+
+    #[test]
+    fn a_claim_below_our_term_is_void() {
+        assert_eq!(skipped(reader().0, &claim(2)), Verdict::VoidClaim);
+    }
+
+    #[test]
+    fn a_decision_that_continues_the_chain_counts() {
+        let (mut chain, _) = reader();
+        let before = chain.checkpoint();
+        let record = next(&chain, "the next");
+        assert_eq!(chain.judge(5, &record).unwrap(), Verdict::Valid);
+        let after = Checkpoint { offset: 6, term: 3, seq: 6, head: before.head.rolled(&record) };
+        assert_eq!(chain.checkpoint(), after);
+    }
+
+    #[test]
+    fn a_decision_of_an_older_term_is_a_zombie_wherever_it_would_fit() {
+        let (mut chain, log) = reader();
+        let late = next(&chain, "decided before the claim was seen");
+        chain.judge(5, &claim(4)).unwrap();
+        assert_eq!(skipped(chain.clone(), &late), Verdict::Zombie);
+        assert_eq!(skipped(chain.clone(), &log[4]), Verdict::Zombie);
+        let Checkpoint { seq, head, .. } = chain.checkpoint();
+        assert_eq!(skipped(chain.clone(), &decision(3, seq + 1, head, "fits")), Verdict::Zombie);
+        assert_eq!(skipped(chain, &decision(2, 900, Head::START, "far")), Verdict::Zombie);
+    }
+
+    #[test]
+    fn a_decision_whose_predecessor_was_lost_is_a_gap() {
+        let (chain, _) = reader();
+        let lost = next(&chain, "lost on the way");
+        let head = chain.checkpoint().head.rolled(&lost);
+        assert_eq!(skipped(chain.clone(), &decision(3, 7, head, "next")), Verdict::Gap);
+        assert_eq!(skipped(chain, &decision(3, 900, Head::START, "far")), Verdict::Gap);
+    }
+
+    #[test]
+    fn a_decision_that_counted_before_is_a_repeat() {
+        let (chain, log) = reader();
+        for record in &log[1..] {
+            assert_eq!(skipped(chain.clone(), record), Verdict::Repeat);
+        }
+    }
+
+    #[test]
+    fn a_decision_too_old_to_remember_is_a_repeat_whatever_its_bytes() {
+        let (mut chain, _) = reader();
+        let remembered = u64::try_from(REMEMBERED).unwrap();
+        for offset in 5..remembered {
+            let record = next(&chain, "one more");
+            chain.judge(offset, &record).unwrap();
+        }
+        // 4,096 records are judged, and all are remembered: the claim too.
+        let other = |seq| decision(3, seq, Head::START, "other bytes");
+        let fork = "two records for seq 1 of term 3: the record at offset 4096 forks the journal";
+        assert_eq!(halted(chain.clone(), &other(1)), fork);
+        let record = next(&chain, "the first is forgotten");
+        chain.judge(remembered, &record).unwrap();
+        assert_eq!(skipped(chain.clone(), &other(1)), Verdict::Repeat);
+        let fork = "two records for seq 2 of term 3: the record at offset 4097 forks the journal";
+        assert_eq!(halted(chain, &other(2)), fork);
+    }
+
+    #[test]
+    fn other_bytes_for_a_seq_that_counted_are_a_fork() {
+        let (chain, _) = reader();
+        let (_, log) = reader();
+        let prev = log[..4].iter().fold(Head::START, |head, record| head.rolled(record));
+        let forked = decision(3, 5, prev, "other bytes on the same head");
+        let fork = "two records for seq 5 of term 3: the record at offset 5 forks the journal";
+        assert_eq!(halted(chain, &forked), fork);
+    }
+
+    #[test]
+    fn a_decision_at_the_seq_of_the_claim_of_its_term_is_a_fork() {
+        let (mut chain, _) = reader();
+        let before = chain.checkpoint();
+        chain.judge(5, &claim(4)).unwrap();
+        let forked = decision(4, 6, before.head, "in the place of the claim");
+        let fork = "two records for seq 6 of term 4: the record at offset 6 forks the journal";
+        assert_eq!(halted(chain, &forked), fork);
+    }
+
+    #[test]
+    fn the_next_seq_on_another_head_is_a_fork() {
+        let (chain, _) = reader();
+        let forked = decision(3, 6, Head::START, "beside");
+        let fork = "two records for seq 6 of term 3: the record at offset 5 forks the journal";
+        assert_eq!(halted(chain, &forked), fork);
+    }
+
+    #[test]
+    fn the_first_of_two_that_fit_counts_and_the_second_halts() {
+        let (mut chain, _) = reader();
+        let (first, second) = (next(&chain, "first"), next(&chain, "second"));
+        assert_eq!(chain.judge(5, &first).unwrap(), Verdict::Valid);
+        let fork = "two records for seq 6 of term 3: the record at offset 6 forks the journal";
+        assert_eq!(halted(chain, &second), fork);
+    }
+
+    #[test]
+    fn a_decision_of_a_term_that_nobody_claimed_halts() {
+        let (chain, _) = reader();
+        let Checkpoint { seq, head, .. } = chain.checkpoint();
+        let halt = "decision of term 4 at offset 5, but the last claim is of term 3";
+        assert_eq!(halted(chain, &decision(4, seq + 1, head, "unclaimed")), halt);
+        let halt = "decision of term 1 at offset 0, but the last claim is of term 0";
+        assert_eq!(halted(Chain::default(), &decision(1, 1, Head::START, "first")), halt);
+    }
+
+    #[test]
+    fn a_record_of_another_format_halts() {
+        let (chain, log) = reader();
+        let of_format = |record: &[u8], format: &str| {
+            let text = std::str::from_utf8(record).unwrap();
+            text.replacen(r#""v":1"#, &format!(r#""v":{format}"#), 1).into_bytes()
+        };
+        let halt = "record of format 2 at offset 5: this build knows format 1";
+        assert_eq!(halted(chain.clone(), &of_format(&next(&chain, "later"), "2")), halt);
+        assert_eq!(halted(chain.clone(), &of_format(&claim(9), "2")), halt);
+        assert_eq!(halted(chain.clone(), br#"{"v":2,"of":"another shape"}"#), halt);
+        let halt = "record of format 0 at offset 5: this build knows format 1";
+        assert_eq!(halted(chain, &of_format(&log[4], "0")), halt);
+    }
+
+    #[test]
+    fn bytes_that_are_no_record_halt() {
+        let (chain, _) = reader();
+        let whole = next(&chain, "torn");
+        let torn = &whole[..whole.len() - 1];
+        let none: [&[u8]; 8] = [
+            b"",
+            b"\0\0\0\0",
+            b"null",
+            br#"{"v":1}"#,
+            br#"{"v":1,"term":9}"#,
+            br#"{"v":1,"term":9,"seq":1,"claimed":{"owner":"x","at":"2026-01-01T00:00:00Z"}}"#,
+            br#"{"v":1,"term":-1,"claimed":{"owner":"x","at":"2026-01-01T00:00:00Z"}}"#,
+            torn,
+        ];
+        for record in none {
+            let halt = halted(chain.clone(), record);
+            assert_eq!(halt, "unreadable record at offset 5", "{}", record.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_record_that_was_judged_is_never_judged_anew() {
+        let (mut chain, log) = reader();
+        let before = chain.clone();
+        let halt = chain.judge(4, &log[4]).unwrap_err().to_string();
+        assert_eq!(halt, "record at offset 4 where offset 5 or a later one was due");
+        assert_eq!(chain, before);
+    }
+
+    #[test]
+    fn offsets_that_hold_no_record_are_passed_over() {
+        let (mut chain, _) = reader();
+        let record = next(&chain, "after a marker of the broker");
+        assert_eq!(chain.judge(8, &record).unwrap(), Verdict::Valid);
+        assert_eq!(chain.checkpoint().offset, 9);
+    }
+
+    #[test]
+    fn a_log_that_ends_before_our_head_halts() {
+        let (chain, _) = reader();
+        let halt = chain.check_bounds(0, 4).unwrap_err().to_string();
+        assert_eq!(halt, "the log ends at offset 4, but records up to 5 were judged");
+    }
+
+    #[test]
+    fn a_log_that_begins_after_our_offset_halts() {
+        let (chain, _) = reader();
+        let halt = chain.check_bounds(6, 9).unwrap_err().to_string();
+        assert_eq!(halt, "the log begins at offset 6, but offset 5 is the next to judge");
+    }
+
+    #[test]
+    fn a_log_around_where_we_stand_is_well() {
+        let (chain, _) = reader();
+        chain.check_bounds(0, 5).unwrap();
+        chain.check_bounds(5, 5).unwrap();
+        chain.check_bounds(3, 900).unwrap();
+    }
+
+    #[test]
+    fn halts_that_others_find_name_the_place() {
+        assert_eq!(
+            Halt::DeliveredElsewhere { offset: 7 }.to_string(),
+            "our record was delivered at offset 7, where another record was judged"
+        );
+        assert_eq!(
+            Halt::BesideCheckpoint { seq: 7 }.to_string(),
+            "the head at seq 7 is not that of the checkpoint"
+        );
+    }
+
+    #[test]
+    fn an_own_record_at_the_very_next_offset_needs_no_reading() {
+        let (mut judged, _) = reader();
+        let mut advanced = judged.clone();
+        let record = next(&judged, "ours");
+        judged.judge(5, &record).unwrap();
+        let head = advanced.checkpoint().head.rolled(&record);
+        advanced.advance_own(5, head);
+        assert_eq!(advanced, judged);
+    }
+
+    #[test]
+    fn a_stored_checkpoint_is_proven_by_the_next_decision() {
+        let (chain, log) = reader();
+        let record = next(&chain, "the proof");
+        let mut going_on = Chain::from(chain.checkpoint());
+        assert_eq!(going_on.judge(5, &record).unwrap(), Verdict::Valid);
+        let beside = Checkpoint { head: Head([9; 32]), ..chain.checkpoint() };
+        let fork = "two records for seq 6 of term 3: the record at offset 5 forks the journal";
+        assert_eq!(halted(Chain::from(beside), &record), fork);
+        // The record at the checkpoint is known by the head, the ones before it are not remembered.
+        let from_checkpoint = Chain::from(chain.checkpoint());
+        assert_eq!(skipped(from_checkpoint.clone(), &log[4]), Verdict::Repeat);
+        assert_eq!(skipped(from_checkpoint.clone(), &log[2]), Verdict::Repeat);
+        let fork = "two records for seq 5 of term 3: the record at offset 5 forks the journal";
+        assert_eq!(halted(from_checkpoint, &decision(3, 5, Head::START, "other")), fork);
+    }
+
+    #[test]
+    fn a_head_reads_back_as_it_is_written() {
+        let head = Head::START.rolled(b"x");
+        let text = head.to_string();
+        assert_eq!(text.len(), 43);
+        assert_eq!(text.parse::<Head>().unwrap(), head);
+        assert_eq!(serde_json::to_string(&head).unwrap(), format!("\"{text}\""));
+        assert_eq!(serde_json::from_str::<Head>(&format!("\"{text}\"")).unwrap(), head);
+        assert!(format!("{text}A").parse::<Head>().is_err());
+        assert!(text[1..].parse::<Head>().is_err());
+    }
+
+    /// What comes into the log beside the records that count.
+    #[derive(Debug, Clone)]
+    enum Noise {
+        /// A replaced owner goes on with its own chain.
+        Zombie(prop::sample::Index),
+        /// A later record of the same owner comes before its predecessor.
+        Early(prop::sample::Index),
+        /// Something that was written before comes once more.
+        Again(prop::sample::Index),
+        /// Somebody claims a term that is taken.
+        VoidClaim(prop::sample::Index),
+    }
+
+    fn noise() -> impl Strategy<Value = Noise> {
+        prop_oneof![
+            any::<prop::sample::Index>().prop_map(Noise::Zombie),
+            any::<prop::sample::Index>().prop_map(Noise::Early),
+            any::<prop::sample::Index>().prop_map(Noise::Again),
+            any::<prop::sample::Index>().prop_map(Noise::VoidClaim),
+        ]
+    }
+
+    /// The records that count: `true` is a claim of a new owner. Also gives the term of each.
+    fn honest(claims: &[bool]) -> Vec<(u64, Vec<u8>)> {
+        let (mut term, mut head) = (1, Head::START);
+        let mut log = vec![];
+        for (place, claims) in (0..).zip(std::iter::once(&true).chain(claims)) {
+            term += u64::from(*claims);
+            let record = match claims {
+                true => claim(term),
+                false => decision(term, place + 1, head, "honest"),
+            };
+            head = head.rolled(&record);
+            log.push((term, record));
+        }
+        log
+    }
+
+    /// Puts noise before each honest record. Gives the log, and whether each record counts.
+    fn noisy(honest: &[(u64, Vec<u8>)], noises: &[Vec<Noise>]) -> Vec<(bool, Vec<u8>)> {
+        let mut log: Vec<(bool, Vec<u8>)> = vec![];
+        // Replaced owners: term, seq and head of what they hold for the chain.
+        let mut replaced: Vec<(u64, u64, Head)> = vec![];
+        let (mut term, mut seq, mut head) = (0, 0, Head::START);
+        for (place, (record, noises)) in honest.iter().zip(noises).enumerate() {
+            for noise in noises {
+                let same_term = honest[place..].iter().skip(1).take_while(|(of, _)| *of == term);
+                let early: Vec<_> = same_term.collect();
+                match noise {
+                    Noise::Zombie(index) if !replaced.is_empty() => {
+                        let owner = index.get_mut(&mut replaced);
+                        let late = decision(owner.0, owner.1 + 1, owner.2, "late");
+                        *owner = (owner.0, owner.1 + 1, owner.2.rolled(&late));
+                        log.push((false, late));
+                    }
+                    Noise::Early(index) if record.0 == term && !early.is_empty() => {
+                        log.push((false, index.get(&early).1.clone()));
+                    }
+                    Noise::Again(index) if !log.is_empty() => {
+                        let again = index.get(&log).1.clone();
+                        // An early one that is due now would count.
+                        if again != record.1 {
+                            log.push((false, again));
+                        }
+                    }
+                    Noise::VoidClaim(index) => {
+                        let taken = index.index(usize::try_from(term + 1).unwrap());
+                        log.push((false, claim(u64::try_from(taken).unwrap())));
+                    }
+                    Noise::Zombie(_) | Noise::Early(_) | Noise::Again(_) => {}
+                }
+            }
+            if record.0 > term {
+                replaced.push((term, seq, head));
+                term = record.0;
+            }
+            head = head.rolled(&record.1);
+            seq += 1;
+            log.push((true, record.1.clone()));
+        }
+        log
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_between_the_head_is_where_the_valid_records_lead(
+            claims in prop::collection::vec(prop::bool::weighted(0.2), 1..40),
+            noises in prop::collection::vec(prop::collection::vec(noise(), 0..4), 40),
+            stop in any::<prop::sample::Index>(),
+        ) {
+            let honest = honest(&claims);
+            let log = noisy(&honest, &noises);
+            let head = honest.iter().fold(Head::START, |head, (_, record)| head.rolled(record));
+            let mut chain = Chain::default();
+            let stop = stop.index(log.len());
+            for (place, (counts, record)) in log.iter().enumerate() {
+                if place == stop {
+                    // Another reader goes on from here, with what is stored of a checkpoint.
+                    chain = Chain::from(chain.checkpoint());
+                }
+                let offset = u64::try_from(place).unwrap();
+                let verdict = chain.judge(offset, record).unwrap();
+                prop_assert_eq!(verdict.counts(), *counts, "offset {} is {:?}", offset, verdict);
+            }
+            let expected = Checkpoint {
+                offset: u64::try_from(log.len()).unwrap(),
+                term: honest.last().unwrap().0,
+                seq: u64::try_from(honest.len()).unwrap(),
+                head,
+            };
+            prop_assert_eq!(chain.checkpoint(), expected);
+        }
+    }
+}
