@@ -177,7 +177,12 @@ pub enum LedgerChange {
         budget: Option<Amount>,
     },
     /// A report was corrected and counts no more.
-    Withdrawn(Measure),
+    Withdrawn {
+        /// The report.
+        measure: Measure,
+        /// Beginning of the hour, or of what was left of it, in which it had counted.
+        hour: Timestamp,
+    },
     /// From a moment on another budget is in force; windows that have ended by then keep theirs.
     BudgetChanged {
         /// The moment.
@@ -244,13 +249,14 @@ fn count(
     budget: Option<Amount>,
     changes: &mut Vec<LedgerChange>,
 ) {
-    if let Some(Corrected { occurred_at, quantity, raw, charged, .. }) = &used.corrects {
-        changes.push(LedgerChange::Withdrawn(Measure {
-            at: *occurred_at,
-            raw: *raw,
-            charged: *charged,
-            quantity: *quantity,
-        }));
+    if let Some(Corrected { occurred_at, quantity, raw, charged, counted_from, .. }) =
+        &used.corrects
+    {
+        let (at, raw, charged, quantity) = (*occurred_at, *raw, *charged, *quantity);
+        changes.push(LedgerChange::Withdrawn {
+            measure: Measure { at, raw, charged, quantity },
+            hour: counted_from.unwrap_or_else(|| Timestamp::from_hour(at.hour())),
+        });
     }
     let UsageRecorded { occurred_at, quantity, raw, charged, period, .. } = used;
     changes.push(LedgerChange::Counted {

@@ -144,6 +144,7 @@ impl Reports {
 
     /// Gives a report's facts as they counted, under the id by which a correction names it.
     pub(super) fn corrected(&self, report: &Report, named: &ReportId) -> Corrected {
+        let hour = Timestamp::from_hour(report.occurred_at.hour());
         Corrected {
             report_id: named.clone(),
             occurred_at: report.occurred_at,
@@ -151,6 +152,7 @@ impl Reports {
             quantity: report.quantity.into(),
             raw: report.raw.into(),
             charged: report.charged.into(),
+            counted_from: Some(report.segment()).filter(|from| *from > hour),
         }
     }
 

@@ -93,4 +93,7 @@ pub struct Corrected {
     pub raw: Amount,
     /// Its charge.
     pub charged: Amount,
+    /// Where a budget window began within its hour and it had counted from there on: that moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted_from: Option<Timestamp>,
 }

@@ -151,6 +151,7 @@ fn usage_recorded() -> UsageRecorded {
             quantity: text("10"),
             raw: text("0.2"),
             charged: text("0.24"),
+            counted_from: None,
         }),
     }
 }

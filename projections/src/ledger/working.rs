@@ -76,8 +76,7 @@ impl Ledger {
                 }
                 self.each(&measure, hour, source, Tally::add)
             }
-            LedgerChange::Withdrawn(measure) => {
-                let hour = self.counted_in(measure.at, source)?;
+            LedgerChange::Withdrawn { measure, hour } => {
                 self.load_windows(hour, source)?;
                 self.each(&measure, hour, source, Tally::take)
             }
@@ -187,20 +186,6 @@ impl Ledger {
             change(&mut held.row.tally, measure);
         }
         Ok(())
-    }
-
-    /// Gives the beginning of the hour in which a report counted: of what is left of the hour, where
-    /// something was counted in that.
-    fn counted_in<S: LedgerSource>(
-        &mut self,
-        at: Timestamp,
-        source: &mut S,
-    ) -> Result<Timestamp, S::Error> {
-        let hour = Timestamp::from_hour(at.hour());
-        let up_to_it = Window { start: hour, end: at.plus_micros(1) };
-        self.load_hours(up_to_it, source)?;
-        let counted = self.hours(up_to_it).filter(|(_, tally)| tally.count > 0).last();
-        Ok(counted.map_or(hour, |(key, _)| key.window.start))
     }
 
     /// Puts rows of the windows that there are now in place of those that have not ended by `at`.

@@ -14,7 +14,7 @@ use tallybook_events::ids::{
     CommandId, CustomerId, CustomerKey, CustomerRef, Environment, Partition, Scope,
 };
 use tallybook_events::period::Window;
-use tallybook_events::time::Timestamp;
+use tallybook_events::time::{MICROS_PER_HOUR, Timestamp};
 use uuid::Uuid;
 
 use crate::projection::Facts;
@@ -101,6 +101,11 @@ pub(crate) fn used(report: &str, moment: &str, cost: u32, budget: &Budget) -> Ev
     })
 }
 
+/// Gives where a report counts: from its hour on, or where its window begins within that.
+fn hour_of(report: &UsageRecorded) -> Timestamp {
+    Timestamp::from_hour(report.occurred_at.hour()).max(report.period.start)
+}
+
 /// A report that takes the place of another one.
 pub(crate) fn corrected(earlier: &Event, later: Event) -> Event {
     let (Event::UsageRecorded(earlier), Event::UsageRecorded(later)) = (earlier, later) else {
@@ -113,6 +118,7 @@ pub(crate) fn corrected(earlier: &Event, later: Event) -> Event {
         quantity: earlier.quantity,
         raw: earlier.raw,
         charged: earlier.charged,
+        counted_from: Some(hour_of(earlier)).filter(|from| from.micros() % MICROS_PER_HOUR != 0),
     };
     Event::UsageRecorded(UsageRecorded { corrects: Some(corrects), ..later })
 }

@@ -142,14 +142,10 @@ fn change() -> BoxedStrategy<Change> {
 }
 
 fn corrected() -> BoxedStrategy<Corrected> {
-    (word(), moment(), word(), amount(), amount(), amount())
-        .prop_map(|(report_id, occurred_at, meter, quantity, raw, charged)| Corrected {
-            report_id,
-            occurred_at,
-            meter,
-            quantity,
-            raw,
-            charged,
+    let amounts = (amount(), amount(), amount());
+    (word(), moment(), word(), amounts, of(moment()))
+        .prop_map(|(report_id, occurred_at, meter, (quantity, raw, charged), counted_from)| {
+            Corrected { report_id, occurred_at, meter, quantity, raw, charged, counted_from }
         })
         .boxed()
 }
