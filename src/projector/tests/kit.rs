@@ -46,6 +46,26 @@ fn moment(seq: u64) -> Timestamp {
     Timestamp::from_micros(1_800_000_000_000_000 + i64::try_from(seq).unwrap())
 }
 
+/// Makes a command with a number for its id.
+pub(super) fn command(
+    customer: CustomerRef,
+    issued_at: Timestamp,
+    number: u64,
+    body: CommandBody,
+) -> Command {
+    Command {
+        command_id: CommandId(Uuid::from_u128(u128::from(number))),
+        scope: scope(),
+        customer,
+        issued_at,
+        actor: "key:1".parse().unwrap(),
+        source: "api".parse().unwrap(),
+        context: Context::default(),
+        routed: None,
+        body,
+    }
+}
+
 pub(super) fn created(text: &str) -> Event {
     Event::CustomerCreated(CustomerCreated {
         customer_id: id(text),
@@ -100,17 +120,8 @@ impl Owner {
     /// Makes the record of the next decision.
     pub(super) fn record(&self, customer_id: CustomerId, from: u64, events: &[Event]) -> Vec<u8> {
         let seq = self.seq + 1;
-        let command = Command {
-            command_id: CommandId(Uuid::from_u128(u128::from(seq))),
-            scope: scope(),
-            customer: CustomerRef::Id(customer_id),
-            issued_at: moment(seq),
-            actor: "key:1".parse().unwrap(),
-            source: "api".parse().unwrap(),
-            context: Context::default(),
-            routed: None,
-            body: CommandBody::ArchiveCustomer,
-        };
+        let body = CommandBody::ArchiveCustomer;
+        let command = command(CustomerRef::Id(customer_id), moment(seq), seq, body);
         let outcome = Outcome::Accepted(Accepted {
             customer_id,
             from_version: from,

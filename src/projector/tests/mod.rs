@@ -16,6 +16,7 @@ use crate::journal::Journal as _;
 use crate::journal::memory::MemoryJournal;
 
 mod kit;
+mod agreement;
 
 fn halted(projector: &Projector) -> String {
     let state = wait_for(projector, |state| matches!(state, ProjectorState::Halted(_)));
