@@ -20,6 +20,9 @@ const IN_FLIGHT: &str = "tallybook_http_requests_in_flight";
 /// Number of handlers that panicked.
 const PANICS: &str = "tallybook_http_panics_total";
 
+/// Where the lines of log about requests belong.
+const ACCESS_LOG: &str = "tallybook::access";
+
 /// The route of a request that has none.
 const NO_ROUTE: &str = "none";
 
@@ -46,7 +49,14 @@ fn tell(method: &'static str, route: &str, status: StatusCode, taken: Duration) 
     let labels = [route_label, method_label, ("status", status.as_str().to_owned())];
     counter!(REQUESTS, &labels).increment(1);
     let micros = u64::try_from(taken.as_micros()).unwrap_or(u64::MAX);
-    tracing::info!(target: "tallybook::access", method, route, status = status.as_u16(), micros);
+    // One line each would cost more than the request itself: ask for them with the filter
+    // `tallybook::access=debug`. Our own failures are always told.
+    let code = status.as_u16();
+    if status.is_server_error() {
+        tracing::warn!(target: ACCESS_LOG, method, route, status = code, micros, "request failed");
+    } else {
+        tracing::debug!(target: ACCESS_LOG, method, route, status = code, micros);
+    }
 }
 
 /// Gives the method as a label: a caller can make up any number of methods.
