@@ -1,5 +1,5 @@
-//! Where is a command decided? With the customer that it names, at the birth of one, or elsewhere; and
-//! may that customer change at all?
+//! Where is a command decided? With the customer that it names, at the birth of one, or elsewhere;
+//! and may that customer change at all?
 
 use tallybook_events::command::Routed;
 use tallybook_events::decision::{Rejection, RejectionCode};
@@ -44,8 +44,8 @@ pub(super) enum SlotOf {
 /// Finds where a command is decided.
 ///
 /// # Errors
-/// `unknown_customer` when nobody has the id or the key; `customer_id_refused` when it was sent on to an
-/// id that is not of its key.
+/// `unknown_customer` when nobody has the id or the key; `customer_id_refused` when it was sent on
+/// to an id that is not of its key.
 pub(super) fn find<'a>(record: &'a Record, ask: &Ask<'a>) -> Result<Address<'a>, Rejection> {
     let here = record.customer.as_deref().filter(|c| c.scope == ask.command.scope);
     match (&ask.command.customer, ask.command.routed) {
@@ -76,8 +76,8 @@ fn at_slot<'a>(
             record.customer.as_deref().map(Address::Lives).ok_or_else(unknown)
         }
         Some(holder) => Ok(Address::Elsewhere(Routed { customer_id: holder, birth: None })),
-        // A key that ends in a number may have its slot where a further customer of another key lives,
-        // or is about to be born.
+        // A key that ends in a number may have its slot where a further customer of another key
+        // lives, or is about to be born.
         None if record.slot.births == 0 && record.customer.is_none() && record.held.is_empty() => {
             Ok(Address::Free(Birth { key: Some(key), number: 0, slot: SlotOf::Here }))
         }
@@ -119,16 +119,16 @@ pub(super) fn birth_number(decided: &Decided<'_>, key: &CustomerKey) -> Option<u
     routed.into_iter().chain(1..=MAX_BIRTHS).find(is_number)
 }
 
-/// Gives the birth that waits here for the key: the slot has given it already, so it sends commands on
-/// to a holder that is not born yet.
+/// Gives the birth that waits here for the key: the slot has given it already, so it sends commands
+/// on to a holder that is not born yet.
 fn awaited(record: &Record, ask: &Ask<'_>, key: &CustomerKey) -> Option<Routed> {
     let of_key = |held: &&super::Held| held.claim.key == *key && held.claim.birth;
     let number = record.held.values().find(of_key)?.command.routed?.birth?;
     Some(Routed { customer_id: ask.id, birth: Some(number) })
 }
 
-/// Looks whether a customer takes a command at all: it is not archived, and is at the version that the
-/// command expects.
+/// Looks whether a customer takes a command at all: it is not archived, and is at the version that
+/// the command expects.
 ///
 /// # Errors
 /// `customer_archived`, then `version_mismatch`.

@@ -29,8 +29,8 @@ pub(super) fn decide(
     Ok(())
 }
 
-/// Another tier brings its terms from the catalogue; terms that are asked beside it take their place.
-/// The tier that it is in already brings nothing: what was negotiated stays.
+/// Another tier brings its terms from the catalogue; terms that are asked beside it take their
+/// place. The tier that it is in already brings nothing: what was negotiated stays.
 fn tier(
     now: &Contract,
     asked: &ContractPatch,
@@ -71,4 +71,130 @@ fn dates(now: &Contract, asked: &ContractPatch) -> Result<Option<ContractSet>, R
     }
     let changed = start != now.start || end != now.end;
     Ok(changed.then_some(ContractSet { start, end }))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::given::{given, update};
+
+    fn contract(contract: Value) -> Value {
+        json!({"contract": contract})
+    }
+
+    fn tier(from: &Value, to: &Value, terms: [Value; 4]) -> Value {
+        let [commitment, limit, rate, burst] = terms;
+        json!([{"type": "TierChanged.v1", "from": from, "to": to, "annual_commitment": commitment,
+            "annual_limit": limit, "rate_per_second": rate, "burst": burst}])
+    }
+
+    #[test]
+    fn a_tier_brings_its_terms() {
+        let growth = [json!("250000"), json!(10_000_000), json!(100), json!(200)];
+        let nothing = [Value::Null, Value::Null, Value::Null, Value::Null];
+        given()
+            .customer(json!({}))
+            .when(update(contract(json!({"tier": "growth"}))))
+            .then(tier(&Value::Null, &json!("growth"), growth))
+            .shows(
+                "/contract",
+                json!({"tier": "growth", "status": "active", "start": null,
+                "end": null, "annual_commitment": "250000", "annual_limit": 10_000_000,
+                "rate_per_second": 100, "burst": 200}),
+            )
+            .when(update(contract(json!({"tier": "growth"}))))
+            .then_nothing()
+            .when(update(contract(json!({"tier": null}))))
+            .then(tier(&json!("growth"), &Value::Null, nothing))
+            .when(update(contract(json!({"tier": null}))))
+            .then_nothing();
+    }
+
+    #[test]
+    fn a_tier_that_is_not_in_the_catalogue_is_refused() {
+        given()
+            .customer(json!({}))
+            .when(update(contract(json!({"tier": "Growth"}))))
+            .rejects("unknown_tier", Some("/patch/contract/tier"));
+    }
+
+    #[test]
+    fn terms_can_be_negotiated_until_the_next_tier_change() {
+        let scale = [json!("500000"), json!(30_000_000), json!(200), json!(400)];
+        let special = [json!("1"), json!(10_000_000), json!(100), Value::Null];
+        given()
+            .customer(contract(json!({"tier": "growth"})))
+            .when(update(contract(json!({"annual_commitment": 1, "burst": null}))))
+            .then(tier(&json!("growth"), &json!("growth"), special))
+            .when(update(contract(json!({"tier": "growth"}))))
+            .then_nothing()
+            .when(update(contract(json!({"annual_commitment": "1.00"}))))
+            .then_nothing()
+            .when(update(contract(json!({"tier": "scale"}))))
+            .then(tier(&json!("growth"), &json!("scale"), scale));
+    }
+
+    #[test]
+    fn terms_given_beside_a_tier_take_the_place_of_its_own() {
+        let terms = [json!("100000"), json!(5), Value::Null, json!(100)];
+        given()
+            .customer(json!({}))
+            .when(update(contract(
+                json!({"tier": "starter", "annual_limit": 5, "rate_per_second": null}),
+            )))
+            .then(tier(&Value::Null, &json!("starter"), terms));
+    }
+
+    #[test]
+    fn terms_may_be_given_without_a_tier() {
+        let terms = [Value::Null, json!(5), Value::Null, Value::Null];
+        given().customer(json!({})).when(update(contract(json!({"annual_limit": 5})))).then(tier(
+            &Value::Null,
+            &Value::Null,
+            terms,
+        ));
+    }
+
+    #[test]
+    fn a_customer_is_suspended_and_reactivated() {
+        let changed =
+            |from: &str, to: &str| json!([{"type": "StatusChanged.v1", "from": from, "to": to}]);
+        given()
+            .customer(json!({}))
+            .when(update(contract(json!({"status": "active"}))))
+            .then_nothing()
+            .when(update(contract(json!({"status": "suspended"}))))
+            .then(changed("active", "suspended"))
+            .shows("/contract/status", json!("suspended"))
+            .when(update(contract(json!({"status": "active"}))))
+            .then(changed("suspended", "active"));
+    }
+
+    #[test]
+    fn a_contract_may_end_on_the_day_it_begins_but_not_before() {
+        let set = |start: Value, end: Value| json!([{"type": "ContractSet.v1", "start": start, "end": end}]);
+        given()
+            .customer(json!({}))
+            .when(update(contract(json!({"start": "2026-01-01", "end": "2025-12-31"}))))
+            .rejects("contract_dates_inverted", Some("/patch/contract/end"))
+            .when(update(contract(json!({"start": "2026-01-01", "end": "2026-01-01"}))))
+            .then(set(json!("2026-01-01"), json!("2026-01-01")))
+            .when(update(contract(json!({"end": "2026-01-01"}))))
+            .then_nothing();
+    }
+
+    #[test]
+    fn dates_are_compared_after_the_merge() {
+        given()
+            .customer(contract(json!({"start": "2026-01-01", "end": "2026-12-31"})))
+            .when(update(contract(json!({"start": "2027-01-01"}))))
+            .rejects("contract_dates_inverted", Some("/patch/contract/start"))
+            .when(update(contract(json!({"end": "2025-01-01"}))))
+            .rejects("contract_dates_inverted", Some("/patch/contract/end"))
+            .when(update(contract(json!({"start": "2027-01-01", "end": null}))))
+            .then(json!([{"type": "ContractSet.v1", "start": "2027-01-01", "end": null}]))
+            .when(update(contract(json!({"start": null, "end": null}))))
+            .then(json!([{"type": "ContractSet.v1", "start": null, "end": null}]));
+    }
 }

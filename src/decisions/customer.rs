@@ -1,5 +1,5 @@
-//! The state of one customer: the facts that its events add up to. Most customers have few of them, so
-//! a group that has its empty values takes no room.
+//! The state of one customer: the facts that its events add up to. Most customers have few of them,
+//! so a group that has its empty values takes no room.
 
 use std::sync::LazyLock;
 

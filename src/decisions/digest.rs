@@ -158,3 +158,83 @@ fn tally(tally: Tally) -> (Total, Total, u64) {
 fn total(units: i128) -> Total {
     Total::from_trillionths(units).expect("sums are kept below 10^28")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::given::{
+        KEY, World, archive, by_key, correction, create, given, nth, report, update, usage,
+    };
+    use super::*;
+
+    fn digest(world: &World) -> [u8; 32] {
+        world.digest()
+    }
+
+    #[test]
+    fn neither_order_nor_records_that_hold_nothing_count() {
+        let mut world = World::default();
+        assert_eq!(digest(&world), of(std::iter::empty()));
+        for key in ["a", "b", "c"] {
+            world.ask(by_key(key, create(json!({}))));
+        }
+        let empty = Record::default();
+        let records = world.records.iter().map(|(id, record)| (*id, record));
+        let with_empty = records.clone().rev().chain([(nth("nobody", 0), &empty)]);
+        assert_eq!(of(with_empty), digest(&world));
+        assert_eq!(of(records), digest(&world));
+    }
+
+    #[test]
+    fn whatever_changes_the_state_changes_the_digest() {
+        let mut world = World::default();
+        let mut seen = vec![digest(&world)];
+        let moment = "2026-01-10T00:00:00Z";
+        for asked in [
+            create(json!({})),
+            update(json!({"profile": {"metadata": {"n": 1.50}}})),
+            update(json!({"contract": {"status": "suspended"}})),
+            update(json!({"budget": {"period_budget": "10"}})),
+            update(json!({"policy": {}, "billing_controls": {"usage_alerts": []}})),
+            update(json!({"identity": {"links": {"stripe": "x"}}})),
+            usage(json!([report("r1", moment, "1")])),
+            usage(json!([report("r2", moment, "8")])),
+            usage(json!([correction("r3", "r1", moment, "1")])),
+            update(json!({"key": "new"})),
+        ] {
+            world.send(asked);
+            seen.push(digest(&world));
+        }
+        while !world.sent.is_empty() {
+            world.deliver();
+            seen.push(digest(&world));
+        }
+        world.send(by_key("new", archive()));
+        seen.push(digest(&world));
+        let all = seen.len();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), all);
+    }
+
+    #[test]
+    fn a_line_tells_all_that_is_known() {
+        let world =
+            given().customer(json!({})).used([report("r1", "2026-01-10T08:15:00Z", "0.5")]).world();
+        let mut line = Vec::new();
+        let id = nth(KEY, 0);
+        write_line(id, &world.records[&id], &mut line);
+        let line = String::from_utf8(line).unwrap();
+        for part in [
+            r#""lifetime":["0.5","0.5",1],"quantity":"10""#,
+            r#""hours":[["2026-01-10T08:00:00Z",["0.5","0.5",1]]]"#,
+            r#""occurred_at":"2026-01-10T08:15:00Z","segment":"2026-01-10T08:00:00Z""#,
+            r#""meter":"tokens","amounts":["10","0.5","0.5"],"corrects":null"#,
+            r#""births":1,"held":[],"releasing":[]}"#,
+        ] {
+            assert!(line.contains(part), "{part} in {line}");
+        }
+        assert!(line.ends_with("}\n"));
+    }
+}

@@ -26,8 +26,8 @@ pub(super) fn apply(record: &mut Record, decided: &Decided<'_>) {
     }
 }
 
-/// Gives the command to decide when the slot has answered. It is decided here, whatever way it came: the
-/// journal has it as it was asked, and says only where it was decided.
+/// Gives the command to decide when the slot has answered. It is decided here, whatever way it
+/// came: the journal has it as it was asked, and says only where it was decided.
 fn held(decided: &Decided<'_>, claim: &Claim) -> Held {
     let mut command = decided.command.clone();
     command.routed = match &command.customer {
@@ -86,7 +86,9 @@ fn fact(record: &mut Record, decided: &Decided<'_>, event: &Event) {
 fn answered(record: &mut Record, decided: &Decided<'_>) {
     match &decided.command.body {
         CommandBody::SettleClaim(Settlement { claim, granted }) => {
-            record.held.remove(&claim.held);
+            if record.held.get(&claim.held).is_some_and(|held| held.claim == *claim) {
+                record.held.remove(&claim.held);
+            }
             if *granted && is_idle(record, claim) {
                 give_back(record, decided, Some(&claim.key));
             }
@@ -103,8 +105,8 @@ fn answered(record: &mut Record, decided: &Decided<'_>) {
     }
 }
 
-/// Tells whether a key that a slot gave is of no use here: the customer does not have it, and neither waits
-/// for it nor gives it back already.
+/// Tells whether a key that a slot gave is of no use here: the customer does not have it, and
+/// neither waits for it nor gives it back already.
 fn is_idle(record: &Record, claim: &Claim) -> bool {
     let has = record.customer.as_ref().is_some_and(|customer| customer.holds(&claim.key));
     let waits = record.held.values().any(|held| held.claim.key == claim.key);

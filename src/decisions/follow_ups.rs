@@ -28,7 +28,8 @@ pub(super) fn of(record: &Record, decided: &Decided<'_>) -> Vec<Command> {
             follow_ups.push(follow_up(command, "settle", customer, decided.decided_at, body));
         }
         (_, Outcome::Accepted(_) | Outcome::Rejected(_)) => {
-            let caused = |release: &&Command| matches!(&release.body, CommandBody::ReleaseKey(claim) if claim.held == command.command_id);
+            let cause = command.command_id;
+            let caused = |release: &&Command| matches!(&release.body, CommandBody::ReleaseKey(claim) if claim.held == cause);
             follow_ups.extend(record.releasing.iter().filter(caused).cloned());
         }
     }

@@ -1,5 +1,6 @@
-//! How much was used in a window? Usage is kept in segments of an hour at most, so that the usage of
-//! any window can be told, also of one that was set later; that of the last window is kept as a sum.
+//! How much was used in a window? Usage is kept in segments of an hour at most, so that the usage
+//! of any window can be told, also of one that was set later; that of the last window is kept as a
+//! sum.
 
 use tallybook_events::period::Window;
 use tallybook_events::time::Timestamp;
@@ -51,7 +52,8 @@ impl Segment {
     }
 }
 
-/// Gives the start of the segment in which a moment counts: its hour, or where a window begins within it.
+/// Gives the start of the segment in which a moment counts: its hour, or where a window begins
+/// within it.
 pub(super) fn segment_start(at: Timestamp, window: Window) -> Timestamp {
     Timestamp::from_hour(at.hour()).max(window.start)
 }

@@ -19,8 +19,8 @@ use super::{Ask, Record, Verdict, slots, update};
 /// Decides the birth of a customer with the facts of a patch.
 ///
 /// # Errors
-/// `customer_exists` or `key_taken` when it is there already, `customer_id_refused` when the id is not for
-/// the caller to choose; else what refuses the facts.
+/// `customer_exists` or `key_taken` when it is there already, `customer_id_refused` when the id is
+/// not for the caller to choose; else what refuses the facts.
 pub(super) fn create(
     record: &Record,
     ask: &Ask<'_>,
@@ -76,8 +76,8 @@ fn birth_by_id<'a>(
     }
 }
 
-/// Decides a birth, and what `then` decides about the customer that is born; held until the slot has given
-/// the key.
+/// Decides a birth, and what `then` decides about the customer that is born; held until the slot
+/// has given the key.
 ///
 /// # Errors
 /// `version_mismatch` when a version was expected; else what `then` refuses.
@@ -211,4 +211,279 @@ fn unlink(now: &Identity, provider: &str, updated: &mut CustomerUpdated) {
 
 fn path(provider: &str) -> Box<str> {
     format!("{}{provider}", CustomerUpdated::LINKS).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::given::{
+        Given, KEY, archive, by_id, create, given, nth, report, update, usage, with,
+    };
+    use super::*;
+
+    const V7: &str = "019bb0c0-0000-7000-8000-000000000001";
+
+    fn v7() -> CustomerId {
+        V7.parse().unwrap()
+    }
+
+    fn by_other_tenant(asked: Value) -> Value {
+        with("tenant", json!("other"), asked)
+    }
+
+    fn exists(given: &Given, id: CustomerId) -> bool {
+        given.0.records.get(&id).is_some_and(|record| record.customer.is_some())
+    }
+
+    #[test]
+    fn a_customer_is_born_at_the_slot_of_its_key_and_only_once() {
+        given()
+            .when(create(json!({})))
+            .then(json!([{"type": "CustomerCreated.v1", "customer_id": nth(KEY, 0).to_string(),
+                "tenant": "t", "environment": "live", "key": KEY, "birth": 0}]))
+            .shows(
+                "",
+                json!({
+                "id": nth(KEY, 0).to_string(), "key": KEY, "tenant": "t", "environment": "live",
+                "version": 1, "created_at": "2026-01-15T10:00:00Z",
+                "updated_at": "2026-01-15T10:00:00Z", "archived_at": null,
+                "profile": {"name": null, "first_name": null, "last_name": null, "email": null,
+                    "phone": null, "metadata": {}, "fingerprint": null,
+                    "send_email_receipts": false,
+                    "address": {"line1": null, "line2": null, "city": null, "state": null,
+                        "postal_code": null, "country": null}},
+                "contract": {"tier": null, "status": "active", "start": null, "end": null,
+                    "annual_commitment": null, "annual_limit": null, "rate_per_second": null,
+                    "burst": null},
+                "budget": {"period_budget": null, "total_budget": null, "duration": "monthly",
+                    "period_start": null, "period_end": null, "markup_percentage": "0"},
+                "policy": null, "billing_controls": {}, "identity": {"links": {}, "parent": null},
+                "usage": {"period": {"start": "2026-01-01T00:00:00Z",
+                        "end": "2026-02-01T00:00:00Z", "raw": "0", "charged": "0", "count": 0,
+                        "budget": null, "remaining": null},
+                    "lifetime": {"raw": "0", "charged": "0", "count": 0}}}),
+            )
+            .when(create(json!({"profile": {"name": "B"}})))
+            .rejects("key_taken", None);
+    }
+
+    #[test]
+    fn a_birth_tells_one_event_for_each_concept_that_has_facts() {
+        given()
+            .when(create(json!({
+                "key": KEY, "profile": {"name": "A"}, "identity": {"links": {"stripe": "cus_1"}},
+                "contract": {"tier": "growth", "status": "suspended", "start": "2026-01-01"},
+                "budget": {"period_budget": 5}, "policy": {"ttl_days": 1},
+                "billing_controls": {"usage_alerts": []},
+            })))
+            .then_types([
+                "CustomerCreated",
+                "CustomerUpdated",
+                "TierChanged",
+                "StatusChanged",
+                "ContractSet",
+                "BudgetSet",
+                "PolicyChanged",
+                "BillingControlsSet",
+            ])
+            .shows("/version", json!(8))
+            .shows("/profile/name", json!("A"))
+            .shows("/identity/links", json!({"stripe": "cus_1"}));
+    }
+
+    #[test]
+    fn a_key_in_the_patch_must_be_the_one_that_names_the_customer() {
+        let given = given()
+            .when(create(json!({"key": "other"})))
+            .rejects("customer_id_refused", Some("/patch/key"));
+        assert!(!exists(&given, nth(KEY, 0)) && !exists(&given, nth("other", 0)));
+    }
+
+    #[test]
+    fn a_birth_with_a_fault_bears_nobody() {
+        let given = given()
+            .when(create(json!({"contract": {"tier": "none"}})))
+            .rejects("unknown_tier", Some("/patch/contract/tier"))
+            .when(with("expected_version", json!(1), create(json!({}))))
+            .rejects("version_mismatch", None);
+        assert!(!exists(&given, nth(KEY, 0)));
+        given
+            .when(with("expected_version", json!(0), create(json!({}))))
+            .then_types(["CustomerCreated"]);
+    }
+
+    #[test]
+    fn a_customer_without_a_key_is_born_under_an_id_of_version_7() {
+        let born = given()
+            .when(by_id(v7(), create(json!({"profile": {"name": "A"}}))))
+            .then_types(["CustomerCreated", "CustomerUpdated"]);
+        assert_eq!(born.0.document(v7())["key"], Value::Null);
+        born.when(by_id(v7(), create(json!({}))))
+            .rejects("customer_exists", None)
+            .when(by_other_tenant(by_id(v7(), create(json!({})))))
+            .rejects("customer_id_refused", None)
+            .when(by_id(v7(), update(json!({"profile": {"name": "B"}}))))
+            .then_types(["CustomerUpdated"]);
+    }
+
+    #[test]
+    fn other_ids_are_not_the_callers_to_choose() {
+        for id in [
+            nth(KEY, 0).to_string(),
+            nth(KEY, 1).to_string(),
+            "00000000-0000-4000-8000-000000000001".into(),
+            "00000000-0000-0000-0000-000000000000".into(),
+            "019bb0c0-0000-7000-c000-000000000001".into(),
+        ] {
+            given()
+                .when(by_id(id.parse().unwrap(), create(json!({}))))
+                .rejects("customer_id_refused", None);
+        }
+    }
+
+    #[test]
+    fn a_customer_may_get_its_key_at_a_birth_by_id() {
+        let born = given()
+            .when(by_id(v7(), create(json!({"key": KEY}))))
+            .then(json!([{"type": "CustomerCreated.v1", "customer_id": V7, "tenant": "t",
+                "environment": "live", "key": KEY, "birth": 0}]));
+        assert_eq!(born.0.document(v7())["key"], json!(KEY));
+        born.when(update(json!({"profile": {"name": "A"}})))
+            .then_types(["CustomerUpdated"])
+            .when(create(json!({})))
+            .rejects("key_taken", None)
+            .when(by_id(
+                "019bb0c0-0000-7000-8000-000000000002".parse().unwrap(),
+                create(json!({"key": KEY})),
+            ))
+            .rejects("key_taken", Some("/patch/key"));
+    }
+
+    #[test]
+    fn an_archived_customer_takes_no_change_and_answers_by_id_only() {
+        let id = nth(KEY, 0);
+        given()
+            .customer(json!({}))
+            .at("2026-01-16T00:00:00Z")
+            .when(archive())
+            .then(json!([{"type": "CustomerArchived.v1", "key": KEY}]))
+            .shows("/archived_at", json!("2026-01-16T00:00:00Z"))
+            .shows("/updated_at", json!("2026-01-16T00:00:00Z"))
+            .shows("/key", json!(KEY))
+            .when(by_id(id, update(json!({"profile": {"name": "A"}}))))
+            .rejects("customer_archived", None)
+            .when(by_id(id, with("expected_version", json!(7), update(json!({})))))
+            .rejects("customer_archived", None)
+            .when(by_id(id, archive()))
+            .rejects("customer_archived", None)
+            .when(update(json!({})))
+            .rejects("unknown_customer", None)
+            .when(archive())
+            .rejects("unknown_customer", None)
+            .shows("/version", json!(2));
+    }
+
+    #[test]
+    fn who_is_not_there_can_neither_change_nor_end() {
+        let somebody = json!({"type": "UpdateCustomer", "patch": {}});
+        for asked in [update(json!({})), archive(), by_id(v7(), somebody), by_id(v7(), archive())] {
+            given().when(asked).rejects("unknown_customer", None);
+        }
+    }
+
+    #[test]
+    fn another_tenants_customer_is_as_unknown_as_none() {
+        let reports = json!([report("r1", "2026-01-10T00:00:00Z", "1")]);
+        for asked in [update(json!({})), archive(), usage(reports)] {
+            let in_test = with("environment", json!("test"), asked.clone());
+            let id = nth(KEY, 0);
+            let mut world = given().customer(json!({})).world();
+            let refused = world.ask(by_other_tenant(by_id(id, asked.clone()))).outcome;
+            assert_eq!(world.ask(by_id(id, in_test)).outcome, refused);
+            assert_eq!(world.ask(by_id(v7(), asked)).outcome, refused);
+            assert_eq!(world.record(id).version(), 1);
+        }
+    }
+
+    #[test]
+    fn what_was_sent_on_is_not_believed_blindly() {
+        let sent_on = |to: CustomerId, birth: Option<u32>, asked: Value| {
+            let routed = match birth {
+                Some(birth) => json!({"customer_id": to.to_string(), "birth": birth}),
+                None => json!({"customer_id": to.to_string()}),
+            };
+            with("routed", routed, asked)
+        };
+        let change = || update(json!({"profile": {"name": "A"}}));
+        given()
+            .customer(json!({}))
+            .when(sent_on(nth(KEY, 0), None, by_id(v7(), change())))
+            .rejects("unknown_customer", None)
+            .when(by_other_tenant(sent_on(nth(KEY, 0), None, change())))
+            .rejects("unknown_customer", None)
+            .when(sent_on(nth("other", 1), Some(1), create(json!({}))))
+            .rejects("customer_id_refused", None)
+            .when(sent_on(nth(KEY, 0), Some(0), create(json!({}))))
+            .rejects("customer_id_refused", None)
+            .when(sent_on(nth(KEY, 1), Some(1), change()))
+            .rejects("unknown_customer", None)
+            .when(sent_on(nth(KEY, 0), None, change()))
+            .then_types(["CustomerUpdated"]);
+    }
+
+    #[test]
+    fn a_change_may_expect_a_version() {
+        let change = |version: u64| {
+            with("expected_version", json!(version), update(json!({"profile": {"name": "A"}})))
+        };
+        given()
+            .customer(json!({}))
+            .when(change(0))
+            .rejects("version_mismatch", None)
+            .when(change(1))
+            .then_types(["CustomerUpdated"])
+            .when(change(1))
+            .rejects("version_mismatch", None)
+            .when(change(2))
+            .then_nothing()
+            .when(with("expected_version", json!(1), archive()))
+            .rejects("version_mismatch", None);
+    }
+
+    #[test]
+    fn links_are_merged_and_null_takes_one_away() {
+        let links = |links: Value| update(json!({"identity": {"links": links}}));
+        given()
+            .customer(json!({}))
+            .when(links(json!({"stripe": "cus_1", "razorpay": "r1"})))
+            .then(json!([{"type": "CustomerUpdated.v1", "set": {
+                "identity.links.stripe": {"old": null, "new": "cus_1"},
+                "identity.links.razorpay": {"old": null, "new": "r1"}}}]))
+            .when(links(json!({"stripe": "cus_2", "razorpay": null, "paypal": null})))
+            .then(json!([{"type": "CustomerUpdated.v1",
+                "set": {"identity.links.stripe": {"old": "cus_1", "new": "cus_2"}},
+                "removed": {"identity.links.razorpay": "r1"}}]))
+            .when(links(json!({"stripe": "cus_2", "paypal": null})))
+            .then_nothing()
+            .shows("/identity/links", json!({"stripe": "cus_2"}))
+            .when(links(Value::Null))
+            .then(json!([{"type": "CustomerUpdated.v1",
+                "removed": {"identity.links.stripe": "cus_2"}}]))
+            .when(links(Value::Null))
+            .then_nothing();
+    }
+
+    #[test]
+    fn a_parent_is_refused_and_none_is_none() {
+        let parent = |parent: Value| json!({"identity": {"parent": parent}});
+        given()
+            .when(create(parent(json!({"key": "other"}))))
+            .rejects("parent_refused", Some("/patch/identity/parent"))
+            .customer(parent(Value::Null))
+            .when(update(parent(json!({"id": V7}))))
+            .rejects("parent_refused", Some("/patch/identity/parent"))
+            .when(update(parent(Value::Null)))
+            .then_nothing();
+    }
 }

@@ -1,8 +1,8 @@
 //! The rules: what a command may do to a customer, and what an event does to its state.
 //!
-//! Pure and synchronous: no clock, no id source, no I/O, no log line. [`decide`] holds all rules and
-//! reads only its arguments; [`Record::apply`] holds none and cannot fail. One file per concept;
-//! this one composes them.
+//! Pure and synchronous: no clock, no id source, no I/O, no log line. [`decide`] holds all rules
+//! and reads only its arguments; [`Record::apply`] holds none and cannot fail. One file per
+//! concept; this one composes them.
 
 use std::collections::BTreeMap;
 
@@ -36,12 +36,16 @@ mod customer;
 mod follow_ups;
 mod digest;
 #[cfg(test)]
+mod world;
+#[cfg(test)]
 mod given;
+#[cfg(test)]
+mod arbitrary;
 #[cfg(test)]
 mod properties;
 
-/// Version of these rules, as it stands in each decision. It goes up when a command could be decided
-/// otherwise than before; what was decided stays.
+/// Version of these rules, as it stands in each decision. It goes up when a command could be
+/// decided otherwise than before; what was decided stays.
 pub const RULES: &str = "1";
 
 /// All that is known at one customer id: the customer that lives there, the slot of the key that

@@ -177,3 +177,174 @@ fn merged<'a>(now: &'a Metadata, asked: &ProfilePatch) -> Cow<'a, Metadata> {
     }
     new
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::given::{create, given, update};
+
+    fn jane() -> Value {
+        json!({"profile": {
+            "name": "Acme", "first_name": "Jane", "last_name": "Doe", "email": "jane@example.com",
+            "phone": "+14155550123", "fingerprint": "fp", "send_email_receipts": true,
+            "metadata": {"a": 1, "b": {"c": [null]}},
+            "address": {"line1": "1 Main St", "line2": "Floor 2", "city": "Berlin", "state": "BE",
+                "postal_code": "10115", "country": "DE"},
+        }})
+    }
+
+    fn change(old: Value, new: Value) -> Value {
+        json!({"old": old, "new": new})
+    }
+
+    #[test]
+    fn a_first_profile_is_a_difference_from_nothing() {
+        given()
+            .when(create(jane()))
+            .then_types(["CustomerCreated", "CustomerUpdated"])
+            .shows("/profile", {
+                let mut profile = jane()["profile"].clone();
+                profile["metadata"] = json!({"a": 1, "b": {"c": [null]}});
+                profile
+            })
+            .shows("/version", json!(2));
+    }
+
+    #[test]
+    fn each_field_that_changes_is_told_with_its_old_and_new_value() {
+        let patch = json!({"profile": {
+            "name": "Acme Inc", "first_name": "Jane", "email": null, "send_email_receipts": false,
+            "address": {"city": "Bonn", "line2": null},
+        }});
+        given().customer(jane()).when(update(patch)).then(json!([{
+            "type": "CustomerUpdated.v1",
+            "set": {
+                "profile.name": change(json!("Acme"), json!("Acme Inc")),
+                "profile.email": change(json!("jane@example.com"), Value::Null),
+                "profile.send_email_receipts": change(json!(true), json!(false)),
+                "profile.address.city": change(json!("Berlin"), json!("Bonn")),
+                "profile.address.line2": change(json!("Floor 2"), Value::Null),
+            },
+        }]));
+    }
+
+    #[test]
+    fn absent_null_and_a_value_are_three_things_for_every_field() {
+        for field in ["name", "first_name", "last_name", "email", "phone", "fingerprint"] {
+            let before = jane()["profile"][field].clone();
+            let pointer = format!("/profile/{field}");
+            given()
+                .customer(jane())
+                .when(update(json!({"profile": {}})))
+                .then_nothing()
+                .shows(&pointer, before.clone())
+                .when(update(json!({"profile": {field: before}})))
+                .then_nothing()
+                .when(update(json!({"profile": {field: null}})))
+                .then_types(["CustomerUpdated"])
+                .shows(&pointer, Value::Null)
+                .when(update(json!({"profile": {field: null}})))
+                .then_nothing()
+                .when(update(json!({"profile": {field: before}})))
+                .then_types(["CustomerUpdated"])
+                .shows(&pointer, before);
+        }
+    }
+
+    #[test]
+    fn an_address_is_merged_line_by_line_and_null_clears_all_of_it() {
+        let empty = json!({"line1": null, "line2": null, "city": null, "state": null,
+            "postal_code": null, "country": null});
+        given()
+            .customer(jane())
+            .updated(json!({"profile": {"address": {"country": "FR"}}}))
+            .shows("/profile/address/city", json!("Berlin"))
+            .shows("/profile/address/country", json!("FR"))
+            .updated(json!({"profile": {"address": null}}))
+            .shows("/profile/address", empty)
+            .when(update(json!({"profile": {"address": null}})))
+            .then_nothing();
+    }
+
+    #[test]
+    fn metadata_is_merged_and_null_removes_a_member() {
+        given()
+            .customer(jane())
+            .when(update(
+                json!({"profile": {"metadata": {"a": 2, "b": null, "c": "x", "d": null}}}),
+            ))
+            .then(json!([{
+                "type": "CustomerUpdated.v1",
+                "set": {
+                    "profile.metadata.a": change(json!(1), json!(2)),
+                    "profile.metadata.c": change(Value::Null, json!("x")),
+                },
+                "removed": {"profile.metadata.b": {"c": [null]}},
+            }]))
+            .shows("/profile/metadata", json!({"a": 2, "c": "x"}))
+            .when(update(json!({"profile": {"metadata": null}})))
+            .then(json!([{
+                "type": "CustomerUpdated.v1",
+                "removed": {"profile.metadata.a": 2, "profile.metadata.c": "x"},
+            }]))
+            .shows("/profile/metadata", json!({}));
+    }
+
+    #[test]
+    fn metadata_is_replaced_before_it_is_merged() {
+        given()
+            .customer(jane())
+            .when(update(json!({"profile": {
+                "replace_metadata": {"a": 1, "n": null}, "metadata": {"m": true},
+            }})))
+            .then(json!([{
+                "type": "CustomerUpdated.v1",
+                "set": {
+                    "profile.metadata.m": change(Value::Null, json!(true)),
+                    "profile.metadata.n": change(Value::Null, Value::Null),
+                },
+                "removed": {"profile.metadata.b": {"c": [null]}},
+            }]))
+            .shows("/profile/metadata", json!({"a": 1, "m": true, "n": null}))
+            .when(update(json!({"profile": {"replace_metadata": {"a": 1, "m": true, "n": null}}})))
+            .then_nothing()
+            .updated(json!({"profile": {"replace_metadata": {}}}))
+            .shows("/profile/metadata", json!({}));
+    }
+
+    #[test]
+    fn a_members_name_may_be_any_text() {
+        given()
+            .customer(json!({"profile": {"metadata": {"a.b/c~d": 1, "profile.name": 2}}}))
+            .shows("/profile/metadata", json!({"a.b/c~d": 1, "profile.name": 2}))
+            .shows("/profile/name", Value::Null);
+    }
+
+    #[test]
+    fn metadata_has_a_bounded_number_of_members() {
+        let members = |range: std::ops::Range<usize>| -> Value {
+            range.map(|n| (format!("m{n}"), json!(n))).collect::<serde_json::Map<_, _>>().into()
+        };
+        given()
+            .customer(json!({"profile": {"metadata": members(0..512)}}))
+            .when(update(json!({"profile": {"metadata": {"one more": 1}}})))
+            .rejects("metadata_too_large", Some("/patch/profile/metadata"))
+            .when(update(json!({"profile": {"metadata": {"one more": 1, "m0": null}}})))
+            .then_types(["CustomerUpdated"])
+            .when(update(json!({"profile": {"replace_metadata": members(0..513)}})))
+            .rejects("metadata_too_large", Some("/patch/profile/replace_metadata"));
+    }
+
+    #[test]
+    fn metadata_has_a_bounded_size_as_json() {
+        // {"m":"…"} is eight bytes around the text.
+        let of_bytes =
+            |bytes: usize| json!({"profile": {"metadata": {"m": "x".repeat(bytes - 8)}}});
+        given()
+            .when(create(of_bytes(64 * 1024 + 1)))
+            .rejects("metadata_too_large", Some("/patch/profile/metadata"))
+            .when(create(of_bytes(64 * 1024)))
+            .then_types(["CustomerCreated", "CustomerUpdated"]);
+    }
+}

@@ -1,5 +1,5 @@
-//! Which usage reports were recorded, and what does each count now? Kept for ever and small: an id is
-//! remembered by its hash, a meter's name once, an amount in ten bytes.
+//! Which usage reports were recorded, and what does each count now? Kept for ever and small: an id
+//! is remembered by its hash, a meter's name once, an amount in ten bytes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hash, Hasher};

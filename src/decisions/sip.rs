@@ -1,5 +1,5 @@
-//! What is the hash of a text? `SipHash` with 128 bits: the same on every machine and in every build, and
-//! spread well whatever the callers choose as ids.
+//! What is the hash of a text? `SipHash` with 128 bits: the same on every machine and in every
+//! build, and spread well whatever the callers choose as ids.
 
 /// Rounds after each word.
 const ROUNDS: usize = 1;
@@ -81,10 +81,7 @@ mod tests {
             (2, "8177228da4a45dc7fca38bdef60affe4"),
         ] {
             let (first, second) = sip128::<2, 4>(key, &bytes[..length]);
-            let mut text = String::new();
-            for byte in first.to_le_bytes().into_iter().chain(second.to_le_bytes()) {
-                text.push_str(&format!("{byte:02x}"));
-            }
+            let text = format!("{:016x}{:016x}", first.swap_bytes(), second.swap_bytes());
             assert_eq!(text, expected, "of {length} bytes");
         }
     }

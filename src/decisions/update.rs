@@ -1,5 +1,5 @@
-//! How does a customer change? One patch over all concepts, decided as a whole: each concept adds the
-//! events for what it changes, in this order.
+//! How does a customer change? One patch over all concepts, decided as a whole: each concept adds
+//! the events for what it changes, in this order.
 
 use tallybook_events::command::{Claim, CustomerPatch};
 use tallybook_events::customer::{CustomerUpdated, KeyChanged};
@@ -14,8 +14,8 @@ use super::{Ask, Record, Verdict, budget, contract, controls, policy, profile, s
 /// Decides a patch of a customer that is there. Without a change there is no event.
 ///
 /// # Errors
-/// `unknown_customer`, `customer_archived`, `version_mismatch`, then what a concept refuses, then what is
-/// wrong with the key.
+/// `unknown_customer`, `customer_archived`, `version_mismatch`, then what a concept refuses, then
+/// what is wrong with the key.
 pub(super) fn decide(
     record: &Record,
     ask: &Ask<'_>,
@@ -76,4 +76,78 @@ pub(super) fn facts(
     }
     policy::decide(customer.policy(), &patch.policy, events);
     controls::decide(customer.billing_controls(), &patch.billing_controls, events)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::given::{given, update};
+
+    #[test]
+    fn one_patch_over_all_concepts_is_told_in_a_fixed_order() {
+        given()
+            .customer(json!({}))
+            .used([super::super::given::report("r1", "2026-01-10T00:00:00Z", "5")])
+            .when(update(json!({
+                "key": "new", "billing_controls": {"usage_alerts": []}, "policy": {"ttl_days": 1},
+                "budget": {"period_budget": 5},
+                "contract": {"tier": "growth", "status": "suspended", "start": "2026-01-01"},
+                "identity": {"links": {"stripe": "cus_1"}}, "profile": {"name": "A"},
+            })))
+            .then_types([
+                "CustomerUpdated",
+                "TierChanged",
+                "StatusChanged",
+                "ContractSet",
+                "BudgetSet",
+                "BudgetThresholdReached",
+                "BudgetThresholdReached",
+                "PolicyChanged",
+                "BillingControlsSet",
+                "KeyChanged",
+            ])
+            .shows("/version", json!(12));
+    }
+
+    #[test]
+    fn profile_and_links_change_in_one_event() {
+        given()
+            .customer(json!({}))
+            .when(update(json!({
+                "profile": {"name": "A"}, "identity": {"links": {"stripe": "cus_1"}},
+            })))
+            .then(json!([{"type": "CustomerUpdated.v1", "set": {
+                "profile.name": {"old": null, "new": "A"},
+                "identity.links.stripe": {"old": null, "new": "cus_1"},
+            }}]));
+    }
+
+    #[test]
+    fn an_update_that_changes_nothing_leaves_no_trace() {
+        let all = json!({
+            "profile": {"name": "A"}, "contract": {"tier": "growth"},
+            "budget": {"period_budget": 5}, "policy": {"ttl_days": 1},
+            "billing_controls": {"usage_alerts": []}, "identity": {"links": {"stripe": "cus_1"}},
+        });
+        given()
+            .customer(all.clone())
+            .at("2026-01-16T00:00:00Z")
+            .when(update(all))
+            .then_nothing()
+            .when(update(json!({})))
+            .then_nothing()
+            .shows("/version", json!(6))
+            .shows("/updated_at", json!("2026-01-15T10:00:00Z"));
+    }
+
+    #[test]
+    fn one_fault_refuses_the_whole_patch() {
+        given()
+            .customer(json!({}))
+            .when(update(json!({"profile": {"name": "A"}, "contract": {"tier": "none"}})))
+            .rejects("unknown_tier", Some("/patch/contract/tier"))
+            .shows("/profile/name", json!(null))
+            .shows("/version", json!(1));
+    }
 }

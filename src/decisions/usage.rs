@@ -18,8 +18,8 @@ use super::reports::{Layers, ReportHash, Reports};
 use super::thresholds::{self, Spending, Thresholds};
 use super::{Ask, Record, Verdict, identity};
 
-/// What a customer may use in all, in trillionths of a dollar (or of a unit), is below this. Every sum
-/// of some of its reports then has an exact decimal.
+/// What a customer may use in all, in trillionths of a dollar (or of a unit), is below this. Every
+/// sum of some of its reports then has an exact decimal.
 const MOST: i128 = 10_i128.pow(28);
 
 /// All that a customer used.
@@ -265,8 +265,8 @@ pub(super) fn spendings(
     ]
 }
 
-/// What the windows that a command touches have, once its reports so far are counted. The first takes
-/// no memory of its own: most commands touch no other.
+/// What the windows that a command touches have, once its reports so far are counted. The first
+/// takes no memory of its own: most commands touch no other.
 #[derive(Default)]
 struct Windows {
     first: Option<(Window, Tally)>,
@@ -296,4 +296,344 @@ fn unknown_report(at: usize, named: &ReportId) -> Rejection {
 fn out_of_range(at: usize, member: &'static str) -> Rejection {
     let detail = "all that the customer used would be more than can be kept exactly";
     Rejection::at(RejectionCode::AmountOutOfRange, format!("/reports/{at}/{member}"), detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::given::{
+        KEY, archive, by_id, by_key, correction, given, nth, report, usage, with,
+    };
+
+    const MORNING: &str = "2026-01-10T08:15:00Z";
+    const MOST: &str = "999999999999.999999999999";
+
+    fn recorded(id: &str, at: &str, raw: &str, charged: &str) -> Value {
+        json!({"type": "UsageRecorded.v1", "report_id": id, "occurred_at": at, "meter": "tokens",
+            "quantity": "10", "raw": raw, "charged": charged,
+            "period": {"start": "2026-01-01T00:00:00Z", "end": "2026-02-01T00:00:00Z"}})
+    }
+
+    fn corrected(id: &str, at: &str, raw: &str, charged: &str) -> Value {
+        json!({"report_id": id, "occurred_at": at, "meter": "tokens", "quantity": "10", "raw": raw,
+            "charged": charged})
+    }
+
+    fn one(report: Value) -> Value {
+        usage(json!([report]))
+    }
+
+    #[test]
+    fn a_report_is_recorded_with_its_charge_and_period() {
+        given()
+            .customer(json!({}))
+            .when(one(report("r1", MORNING, "0.25")))
+            .then(json!([recorded("r1", MORNING, "0.25", "0.25")]))
+            .shows("/usage/lifetime", json!({"raw": "0.25", "charged": "0.25", "count": 1}))
+            .shows("/version", json!(2));
+    }
+
+    #[test]
+    fn a_markup_is_charged_from_when_it_is_set() {
+        given()
+            .customer(json!({}))
+            .used([report("r1", MORNING, "10")])
+            .updated(json!({"budget": {"period_budget": "100", "markup_percentage": "20"}}))
+            .when(one(report("r2", MORNING, "45.67")))
+            .then(json!([recorded("r2", MORNING, "45.67", "54.804")]))
+            .shows(
+                "/usage/period",
+                json!({"start": "2026-01-01T00:00:00Z",
+                "end": "2026-02-01T00:00:00Z", "raw": "55.67", "charged": "64.804", "count": 2,
+                "budget": "100", "remaining": "44.33"}),
+            );
+    }
+
+    #[test]
+    fn a_quantity_or_a_cost_alone_is_a_report() {
+        let mut quantity = report("r1", MORNING, "0");
+        quantity.as_object_mut().unwrap().remove("cost");
+        given()
+            .customer(json!({}))
+            .when(one(quantity))
+            .then(json!([recorded("r1", MORNING, "0", "0")]));
+    }
+
+    #[test]
+    fn the_same_report_again_changes_nothing() {
+        given()
+            .customer(json!({}))
+            .used([report("r1", MORNING, "1")])
+            .when(one(report("r1", MORNING, "1.00")))
+            .repeats(&["r1"], &[])
+            .then_nothing()
+            .updated(json!({"budget": {"markup_percentage": "50", "duration": "daily"}}))
+            .when(one(report("r1", MORNING, "1")))
+            .repeats(&["r1"], &[])
+            .then_nothing()
+            .shows("/usage/lifetime", json!({"raw": "1", "charged": "1", "count": 1}));
+    }
+
+    #[test]
+    fn a_report_id_with_other_content_is_a_conflict() {
+        let other =
+            |member: &str, value: &str| with(member, json!(value), report("r1", MORNING, "1"));
+        for changed in [
+            other("cost", "1.000000000001"),
+            other("quantity", "11"),
+            other("meter", "calls"),
+            other("occurred_at", "2026-01-10T08:15:00.000001Z"),
+            other("corrects", "r0"),
+        ] {
+            given()
+                .customer(json!({}))
+                .used([report("r0", MORNING, "5"), report("r1", MORNING, "1")])
+                .when(one(changed))
+                .repeats(&[], &["r1"])
+                .then_nothing()
+                .shows("/usage/lifetime/raw", json!("6"));
+        }
+    }
+
+    #[test]
+    fn repeats_within_a_command_are_told_apart_from_conflicts_and_the_rest_is_recorded() {
+        given()
+            .customer(json!({}))
+            .used([report("r1", MORNING, "1")])
+            .when(usage(json!([
+                report("r1", MORNING, "1"),
+                report("r2", MORNING, "2"),
+                report("r2", MORNING, "2"),
+                report("r1", MORNING, "7"),
+                report("r2", MORNING, "7"),
+                report("r3", MORNING, "3"),
+            ])))
+            .repeats(&["r1", "r2"], &["r1", "r2"])
+            .then(json!([recorded("r2", MORNING, "2", "2"), recorded("r3", MORNING, "3", "3")]));
+    }
+
+    #[test]
+    fn a_late_report_counts_in_the_period_in_which_it_occurred() {
+        let mut late = recorded("r1", "2025-12-31T23:59:59Z", "1", "1");
+        late["period"] = json!({"start": "2025-12-01T00:00:00Z", "end": "2026-01-01T00:00:00Z"});
+        given()
+            .customer(json!({}))
+            .when(one(report("r1", "2025-12-31T23:59:59Z", "1")))
+            .then(json!([late]))
+            .shows("/usage/period/raw", json!("0"))
+            .at("2025-12-15T00:00:00Z")
+            .shows("/usage/period/raw", json!("1"));
+    }
+
+    #[test]
+    fn a_correction_counts_in_place_of_what_it_corrects() {
+        let mut event = recorded("r2", "2026-01-10T09:00:00Z", "3", "3");
+        event["corrects"] = corrected("r1", MORNING, "5", "5");
+        given()
+            .customer(json!({}))
+            .used([report("r0", MORNING, "1"), report("r1", MORNING, "5")])
+            .when(one(correction("r2", "r1", "2026-01-10T09:00:00Z", "3")))
+            .then(json!([event]))
+            .shows("/usage/lifetime", json!({"raw": "4", "charged": "4", "count": 2}))
+            .shows("/usage/period/raw", json!("4"))
+            .when(one(correction("r2", "r1", "2026-01-10T09:00:00Z", "3")))
+            .repeats(&["r2"], &[])
+            .then_nothing()
+            .when(one(correction("r2", "r0", "2026-01-10T09:00:00Z", "3")))
+            .repeats(&[], &["r2"])
+            .then_nothing();
+    }
+
+    #[test]
+    fn whichever_report_of_the_line_is_named_the_last_total_is_taken_back() {
+        let event = |id: &str, raw: &str, named: &str, old: &str| {
+            let mut event = recorded(id, MORNING, raw, raw);
+            event["corrects"] = corrected(named, MORNING, old, old);
+            json!([event])
+        };
+        given()
+            .customer(json!({}))
+            .used([report("r1", MORNING, "5")])
+            .when(one(correction("r2", "r1", MORNING, "3")))
+            .then(event("r2", "3", "r1", "5"))
+            .when(one(correction("r3", "r1", MORNING, "8")))
+            .then(event("r3", "8", "r1", "3"))
+            .when(one(correction("r4", "r2", MORNING, "1")))
+            .then(event("r4", "1", "r2", "8"))
+            .when(one(correction("r5", "r1", MORNING, "2")))
+            .then(event("r5", "2", "r1", "1"))
+            .shows("/usage/lifetime", json!({"raw": "2", "charged": "2", "count": 1}));
+    }
+
+    #[test]
+    fn a_correction_may_move_usage_to_another_period() {
+        given()
+            .customer(json!({}))
+            .used([
+                report("r1", "2025-12-31T00:00:00Z", "5"),
+                correction("r2", "r1", "2026-01-01T00:00:00Z", "4"),
+            ])
+            .shows("/usage/period/raw", json!("4"))
+            .shows("/usage/period/count", json!(1))
+            .at("2025-12-31T00:00:00Z")
+            .shows("/usage/period/raw", json!("0"))
+            .shows("/usage/period/count", json!(0));
+    }
+
+    #[test]
+    fn a_correction_finds_the_hour_in_which_its_report_counted_though_windows_moved() {
+        given()
+            .customer(json!({}))
+            .used([report("r1", "2026-01-15T10:45:00Z", "5")])
+            .updated(json!({"budget": {"period_start": "2026-01-15T10:30:00Z"}}))
+            .at("2026-01-15T11:00:00Z")
+            .used([report("r2", "2026-01-15T10:50:00Z", "2")])
+            .shows("/usage/period/raw", json!("2"))
+            .used([correction("r3", "r1", "2026-01-15T10:46:00Z", "1")])
+            .shows("/usage/period/raw", json!("3"))
+            .at("2026-01-15T10:29:59Z")
+            .shows("/usage/period/raw", json!("0"))
+            .shows("/usage/lifetime/raw", json!("3"));
+    }
+
+    #[test]
+    fn a_correction_is_charged_with_the_markup_of_its_own_time() {
+        let mut event = recorded("r2", MORNING, "10", "12");
+        event["corrects"] = corrected("r1", MORNING, "10", "10");
+        given()
+            .customer(json!({}))
+            .used([report("r1", MORNING, "10")])
+            .updated(json!({"budget": {"markup_percentage": "20"}}))
+            .when(one(correction("r2", "r1", MORNING, "10")))
+            .then(json!([event]))
+            .shows("/usage/lifetime", json!({"raw": "10", "charged": "12", "count": 1}));
+    }
+
+    #[test]
+    fn corrections_within_one_command_follow_each_other() {
+        given()
+            .customer(json!({}))
+            .used([report("r0", MORNING, "100")])
+            .accepted(usage(json!([
+                report("r1", MORNING, "5"),
+                correction("r2", "r1", MORNING, "3"),
+                correction("r3", "r0", "2026-02-01T00:00:00Z", "50"),
+                correction("r4", "r3", MORNING, "20"),
+                correction("r5", "r2", MORNING, "7"),
+                correction("r6", "r1", MORNING, "1"),
+            ])))
+            .shows("/usage/lifetime", json!({"raw": "21", "charged": "21", "count": 2}))
+            .shows("/usage/period/raw", json!("21"));
+    }
+
+    #[test]
+    fn a_correction_of_nothing_known_refuses_the_whole_command() {
+        given()
+            .customer(json!({}))
+            .when(usage(json!([
+                report("r1", MORNING, "5"),
+                correction("r2", "r1", MORNING, "5"),
+                correction("r3", "r9", MORNING, "1"),
+            ])))
+            .rejects("unknown_report", Some("/reports/2/corrects"))
+            .shows("/usage/lifetime/count", json!(0))
+            .when(usage(json!([correction("r2", "r1", MORNING, "1"), report("r1", MORNING, "5")])))
+            .rejects("unknown_report", Some("/reports/0/corrects"));
+    }
+
+    #[test]
+    fn report_ids_belong_to_their_customer() {
+        given()
+            .customer(json!({}))
+            .used([report("r1", MORNING, "1")])
+            .when(by_key("other", one(report("r1", MORNING, "2"))))
+            .then_types(["CustomerCreated", "UsageRecorded"]);
+    }
+
+    #[test]
+    fn what_cannot_be_added_up_exactly_is_refused() {
+        let many = |from: u32, member: &str| -> Value {
+            let report = |n: u32| {
+                let report = report(&format!("r{n}"), MORNING, "0");
+                with(member, json!(MOST), with("quantity", json!("0"), report))
+            };
+            (from..from + 1_000).map(report).collect::<Vec<_>>().into()
+        };
+        for member in ["cost", "quantity"] {
+            let full = (0..10).fold(given().customer(json!({})), |given, n| {
+                given.accepted(usage(many(n * 1_000, member)))
+            });
+            full.when(one(with(member, json!("0.01"), report("one more", MORNING, "0"))))
+                .rejects("amount_out_of_range", Some(&format!("/reports/0/{member}")))
+                .when(one(correction("less", "r0", MORNING, "0")))
+                .then_types(["UsageRecorded"]);
+        }
+    }
+
+    #[test]
+    fn a_charge_that_is_no_amount_is_refused() {
+        given()
+            .customer(json!({"budget": {"markup_percentage": "100"}}))
+            .when(usage(json!([report("r1", MORNING, "1"), report("r2", MORNING, "500000000000")])))
+            .rejects("amount_out_of_range", Some("/reports/1/cost"));
+    }
+
+    #[test]
+    fn a_suspended_customers_usage_is_recorded() {
+        given()
+            .customer(json!({"contract": {"status": "suspended"}}))
+            .when(one(report("r1", MORNING, "1")))
+            .then_types(["UsageRecorded"]);
+    }
+
+    #[test]
+    fn an_unknown_key_is_born_with_its_first_usage() {
+        given()
+            .when(one(report("r1", MORNING, "1")))
+            .then(json!([
+                {"type": "CustomerCreated.v1", "customer_id": nth(KEY, 0).to_string(),
+                    "tenant": "t", "environment": "live", "key": KEY, "birth": 0},
+                recorded("r1", MORNING, "1", "1"),
+            ]))
+            .shows("/version", json!(2))
+            .shows("/created_at", json!("2026-01-15T10:00:00Z"));
+    }
+
+    #[test]
+    fn a_refused_first_usage_bears_nobody() {
+        let world = given()
+            .when(one(correction("r1", "r0", MORNING, "1")))
+            .rejects("unknown_report", Some("/reports/0/corrects"))
+            .when(with("expected_version", json!(1), one(report("r1", MORNING, "1"))))
+            .rejects("version_mismatch", None)
+            .world();
+        assert_eq!(world.record(nth(KEY, 0)), super::Record::default());
+    }
+
+    #[test]
+    fn an_unknown_id_is_born_by_no_usage() {
+        given()
+            .when(by_id(nth("nobody", 0), one(report("r1", MORNING, "1"))))
+            .rejects("unknown_customer", None);
+    }
+
+    #[test]
+    fn an_archived_customer_takes_no_usage() {
+        given()
+            .customer(json!({}))
+            .accepted(archive())
+            .when(by_id(nth(KEY, 0), one(report("r1", MORNING, "1"))))
+            .rejects("customer_archived", None);
+    }
+
+    #[test]
+    fn usage_may_expect_a_version() {
+        given()
+            .customer(json!({}))
+            .when(with("expected_version", json!(2), one(report("r1", MORNING, "1"))))
+            .rejects("version_mismatch", None)
+            .when(with("expected_version", json!(1), one(report("r1", MORNING, "1"))))
+            .then_types(["UsageRecorded"]);
+    }
 }
