@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use common::{Client, Process, Server, make_key, run, tallybook, until, until_async};
@@ -34,11 +35,17 @@ async fn the_first_start_makes_a_key_and_prints_it_once() {
     };
     let mut first = Process::spawn(serve(&data));
     let (url, keys) = printed(&mut first);
+    let folder_bits = std::fs::metadata(&data).expect("the folder is made").permissions();
+    assert_eq!(
+        folder_bits.mode() & 0o777,
+        0o700,
+        "only its owner may look into a folder that is made"
+    );
     let [key] = keys.as_slice() else { panic!("one key is printed, not {keys:?}") };
     let made = Client::new(&url, Some(key)).post("/api/v1/customers", &json!({"key": "a"})).await;
     let made = made.expect(201);
     assert_eq!((&made["tenant"], &made["environment"]), (&json!("default"), &json!("live")));
-    first.signal("TERM");
+    first.signal("INT");
     assert!(first.wait().success());
     let stderr = first.stderr();
     assert_eq!(lines_that_begin_with(&stderr, "listening on http://127.0.0.1:").len(), 1);

@@ -1,5 +1,6 @@
 //! The data folder: where its files are. Who may serve it is the journal's business: it has a lock.
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -54,9 +55,15 @@ impl DataFolder {
         self.0.join("keys.db")
     }
 
-    /// Makes the folder if it is not there.
+    /// Makes the folder if it is not there, for its owner's eyes only.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`].
     pub(super) fn make(&self) -> Result<(), FolderError> {
-        std::fs::create_dir_all(&self.0)
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.0)
             .map_err(|source| FolderError::Io { path: self.0.clone(), source })
     }
 

@@ -3,9 +3,10 @@
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use serde_json::json;
-use serde_json::value::{RawValue, to_raw_value};
+use serde::Serialize;
+use serde_json::value::to_raw_value;
 use tallybook_events::ids::{Environment, Scope, Tenant};
+use tallybook_events::time::Timestamp;
 
 use super::exit::NotFound;
 use super::folder::{DataFolder, DataOption};
@@ -74,14 +75,14 @@ pub(super) fn run(arguments: &Arguments, format: Format) -> anyhow::Result<()> {
             let store = open(&folder)?;
             let scope = Scope { tenant: tenant.clone(), environment: *environment };
             let issued = create(&store, scope, *scopes, *rate, &SystemClock)?;
-            let printed = json!({ "id": issued.key.id.as_str(), "key": issued.reveal() });
-            output::print_one(format, &to_raw_value(&printed)?)
+            let created = Created { id: issued.key.id.as_str(), key: issued.reveal() };
+            output::print_value(format, &created)
         }
         Order::List { folder } => {
             let store = open_existing(&DataFolder::new(&folder.data))?;
             let mut list = List::begin(format, KEY)?;
             for key in store.list() {
-                list.push(&shown(&key)?)?;
+                list.push(&to_raw_value(&Shown::from(&*key))?)?;
             }
             Ok(list.end()?)
         }
@@ -89,7 +90,7 @@ pub(super) fn run(arguments: &Arguments, format: Format) -> anyhow::Result<()> {
             let store = open_existing(&DataFolder::new(&folder.data))?;
             store.revoke(id, SystemClock.now())?;
             let key = store.find(id).context("the key is gone")?;
-            output::print_one(format, &shown(&key)?)
+            output::print_value(format, &Shown::from(&*key))
         }
     }
 }
@@ -138,15 +139,35 @@ pub(super) fn create(
     Ok(issued)
 }
 
-fn shown(key: &ApiKey) -> anyhow::Result<Box<RawValue>> {
-    let scopes: Vec<_> = key.scopes.iter().map(KeyScope::as_str).collect();
-    Ok(to_raw_value(&json!({
-        "id": key.id.as_str(),
-        "tenant": key.scope.tenant,
-        "environment": key.scope.environment,
-        "scopes": scopes.join(","),
-        "rate": key.rate_per_second,
-        "created_at": key.created_at,
-        "revoked_at": key.revoked_at,
-    }))?)
+/// A new key, as it is printed, this once.
+#[derive(Serialize)]
+struct Created<'a> {
+    id: &'a str,
+    key: String,
+}
+
+/// A key as it is printed, without its secret.
+#[derive(Serialize)]
+struct Shown<'a> {
+    id: &'a str,
+    tenant: &'a Tenant,
+    environment: Environment,
+    scopes: String,
+    rate: u32,
+    created_at: Timestamp,
+    revoked_at: Option<Timestamp>,
+}
+
+impl<'a> From<&'a ApiKey> for Shown<'a> {
+    fn from(key: &'a ApiKey) -> Self {
+        Self {
+            id: key.id.as_str(),
+            tenant: &key.scope.tenant,
+            environment: key.scope.environment,
+            scopes: key.scopes.to_string(),
+            rate: key.rate_per_second,
+            created_at: key.created_at,
+            revoked_at: key.revoked_at,
+        }
+    }
 }

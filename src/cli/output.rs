@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
-use serde_json::value::RawValue;
-use tallybook_events::json::Json;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 
 /// Most rows of one table: widths of columns are those of so many rows.
 const ROWS_OF_A_TABLE: usize = 1_000;
@@ -110,8 +110,11 @@ impl<W: Write> List<W> {
     }
 
     fn cells(&self, item: &RawValue) -> anyhow::Result<Vec<String>> {
-        let item: Json = serde_json::from_str(item.get())?;
-        Ok(self.columns.iter().map(|column| cell(at(&item, column.path))).collect())
+        let cell_of = |column: &Column| match at(item, column.path)? {
+            Some(value) => cell(value),
+            None => Ok(String::new()),
+        };
+        self.columns.iter().map(cell_of).collect()
     }
 
     fn print_table(&mut self) -> io::Result<()> {
@@ -122,6 +125,14 @@ impl<W: Write> List<W> {
         }
         write_table(&mut self.out, &table)
     }
+}
+
+/// Prints one value to stdout, as [`print_one`] does.
+///
+/// # Errors
+/// When stdout cannot be written to, or the value is none that JSON has.
+pub(super) fn print_value(format: Format, value: &impl Serialize) -> anyhow::Result<()> {
+    print_one(format, &to_raw_value(value)?)
 }
 
 /// Prints one value to stdout. As a table: one line for each of its members, however deep.
@@ -183,20 +194,14 @@ fn collect_members(
     value: &RawValue,
     found: &mut Vec<(String, String)>,
 ) -> anyhow::Result<()> {
-    // `IndexMap` would keep the order of the text; a list of pairs does as well.
-    let nested: Option<Pairs<'_>> =
-        value.get().starts_with('{').then(|| serde_json::from_str(value.get())).transpose()?;
-    match nested {
+    match pairs(value)? {
         Some(Pairs(pairs)) if !pairs.is_empty() => {
             for (name, value) in pairs {
                 let dot = if path.is_empty() { "" } else { "." };
                 collect_members(&format!("{path}{dot}{name}"), value, found)?;
             }
         }
-        Some(_) | None => {
-            let value: Json = serde_json::from_str(value.get())?;
-            found.push((path.to_owned(), cell(Some(&value))));
-        }
+        Some(_) | None => found.push((path.to_owned(), cell(value)?)),
     }
     Ok(())
 }
@@ -227,20 +232,32 @@ impl<'de> serde::Deserialize<'de> for Pairs<'de> {
     }
 }
 
-fn at<'a>(item: &'a Json, path: &str) -> Option<&'a Json> {
-    path.split('/').filter(|name| !name.is_empty()).try_fold(item, |at, name| match at {
-        Json::Object(members) => members.get(name),
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) => None,
-    })
+/// Reads an object; nothing when the value is none.
+fn pairs(value: &RawValue) -> anyhow::Result<Option<Pairs<'_>>> {
+    let object = value.get().starts_with('{');
+    Ok(object.then(|| serde_json::from_str(value.get())).transpose()?)
 }
 
-/// Gives a value as a cell: strings bare, nothing for null, the rest as JSON.
-fn cell(value: Option<&Json>) -> String {
-    match value {
-        None | Some(Json::Null) => String::new(),
-        Some(Json::String(text)) => text.to_string(),
-        Some(other) => serde_json::to_string(other).unwrap_or_default(),
+fn at<'a>(item: &'a RawValue, path: &str) -> anyhow::Result<Option<&'a RawValue>> {
+    let mut at = item;
+    for name in path.split('/') {
+        let members = pairs(at)?.map_or_else(Vec::new, |Pairs(members)| members);
+        match members.into_iter().find(|(member, _)| member == name) {
+            Some((_, value)) => at = value,
+            None => return Ok(None),
+        }
     }
+    Ok(Some(at))
+}
+
+/// Gives a value as a cell: strings bare, nothing for null, the rest as its text.
+fn cell(value: &RawValue) -> anyhow::Result<String> {
+    let text = value.get();
+    Ok(match text.as_bytes().first() {
+        Some(b'"') => serde_json::from_str(text)?,
+        Some(b'n') => String::new(),
+        _ => text.to_owned(),
+    })
 }
 
 /// Gives a cell of a table: what is empty shows, and nothing that a terminal would obey.

@@ -3,8 +3,7 @@
 
 use anyhow::Context as _;
 use clap::Args;
-use serde_json::json;
-use serde_json::value::to_raw_value;
+use serde::Serialize;
 use tallybook_events::ids::Position;
 use tallybook_projections::store::sqlite::{SqliteRebuild, SqliteStore};
 
@@ -19,6 +18,16 @@ use crate::projector::rebuild::rebuild;
 pub(super) struct Arguments {
     #[command(flatten)]
     folder: DataOption,
+}
+
+/// What is printed.
+#[derive(Serialize)]
+struct Report {
+    records: u64,
+    decisions: u64,
+    events: u64,
+    positions: Vec<Position>,
+    milliseconds: u64,
 }
 
 /// Rebuilds, with a progress bar, and prints what was done.
@@ -36,13 +45,14 @@ pub(super) fn run(arguments: &Arguments, format: Format) -> anyhow::Result<()> {
     });
     bar.finish_and_clear();
     let rebuilt = rebuilt?;
-    let position = |at: &Position| json!({ "partition": at.partition, "seq": at.seq });
-    let printed = json!({
-        "records": rebuilt.records,
-        "decisions": rebuilt.decisions,
-        "events": rebuilt.events,
-        "positions": rebuilt.positions.iter().map(position).collect::<Vec<_>>(),
-        "milliseconds": u64::try_from(rebuilt.elapsed.as_millis()).unwrap_or(u64::MAX),
-    });
-    output::print_one(format, &to_raw_value(&printed)?)
+    output::print_value(
+        format,
+        &Report {
+            records: rebuilt.records,
+            decisions: rebuilt.decisions,
+            events: rebuilt.events,
+            positions: rebuilt.positions,
+            milliseconds: u64::try_from(rebuilt.elapsed.as_millis()).unwrap_or(u64::MAX),
+        },
+    )
 }

@@ -18,8 +18,7 @@ use anyhow::{Context as _, anyhow};
 use clap::Args;
 use clap::value_parser;
 use indicatif::ProgressBar;
-use serde_json::json;
-use serde_json::value::to_raw_value;
+use serde::Serialize;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
@@ -204,6 +203,14 @@ impl Dealing {
     }
 }
 
+/// What is printed at the end.
+#[derive(Serialize)]
+struct Counts<'a> {
+    lines: u64,
+    #[serde(flatten)]
+    tally: &'a Tally,
+}
+
 /// Counts what became of lines, up to the mark: the first line that has no answer yet.
 struct Counting {
     mark: u64,
@@ -270,15 +277,7 @@ impl Counting {
         if let Some(state) = self.state {
             state.remove()?;
         }
-        let Tally { accepted, rejected, deferred, malformed } = self.tally;
-        let counts = json!({
-            "lines": self.mark,
-            "accepted": accepted,
-            "rejected": rejected,
-            "deferred": deferred,
-            "malformed": malformed,
-        });
-        output::print_one(format, &to_raw_value(&counts)?)?;
+        output::print_value(format, &Counts { lines: self.mark, tally: &self.tally })?;
         match self.tally.refused() {
             0 => Ok(()),
             refused => Err(anyhow!("{refused} lines were refused")),
