@@ -54,6 +54,18 @@ fn the_examples_work_as_pasted() {
 }
 
 #[test]
+fn the_settings_are_taken() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let file = folder.path().join("own.toml");
+    let settings = blocks("toml").pop().expect("the README shows settings");
+    std::fs::write(&file, settings).expect("it is written");
+    let mut create = tallybook();
+    create.args(["keys", "create", "--config"]).arg(&file).arg("--data").arg(folder.path());
+    let ran = run(&mut create);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
 fn the_map_names_what_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let map = blocks("text").pop().expect("the README has a map");

@@ -29,9 +29,6 @@ mod progress;
 mod folder;
 mod exit;
 
-/// What a server logs when nothing else is asked for: not every request, there can be many.
-const SERVE_LOG: &str = "info,tallybook::access=warn";
-
 /// Event-sourced command processor for the customers of usage-billed products.
 #[derive(Debug, Parser)]
 #[command(name = "tallybook", version, about, max_term_width = 100, arg_required_else_help = true)]
@@ -51,7 +48,7 @@ struct Common {
     /// How data is printed
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value = "table")]
     output: output::Format,
-    /// What is logged, like `info,tallybook=debug` [default: warn; for serve info without requests]
+    /// What is logged, like `info,tallybook=debug` [default: warn; for serve info]
     #[arg(long, global = true, value_name = "FILTER")]
     log: Option<String>,
     /// How log lines look
@@ -94,7 +91,7 @@ fn run(arguments: Vec<OsString>) -> anyhow::Result<()> {
     let settings = Settings::load(settings_file(&command, &arguments).as_deref())?;
     let matches = settings.apply(command)?.get_matches_from(arguments);
     let Cli { common, command } = Cli::from_arg_matches(&matches)?;
-    let usual = if matches!(command, Command::Serve(_)) { SERVE_LOG } else { "warn" };
+    let usual = if matches!(command, Command::Serve(_)) { "info" } else { "warn" };
     telemetry::start(common.log.as_deref().unwrap_or(usual), common.log_format)?;
     let format = common.output;
     match command {
