@@ -180,7 +180,11 @@ impl Kept {
     }
 }
 
-fn open_file(folder: &Path, partitions: Option<u32>) -> anyhow::Result<SqliteJournal> {
+/// Opens the journal in a folder.
+///
+/// # Errors
+/// When it cannot be opened.
+pub(super) fn open_file(folder: &Path, partitions: Option<u32>) -> anyhow::Result<SqliteJournal> {
     let options = Options { partitions, ..Options::default() };
     let fatal = Box::new(|error| tracing::error!("the journal cannot be written: {error}"));
     SqliteJournal::open(folder, &options, fatal).context("opening the journal")

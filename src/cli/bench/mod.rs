@@ -25,6 +25,7 @@ use crate::inbox::local::LocalInbox;
 use crate::journal::Journal;
 use crate::processor::{PartitionState, Processor, ProcessorConfig, ProcessorHandle, restore};
 
+mod http;
 mod kept;
 mod load;
 mod models;
@@ -68,6 +69,15 @@ pub(super) struct Arguments {
     /// Fold the journal into read models too, and rebuild them
     #[arg(long)]
     views: bool,
+    /// Send so many of the commands over HTTP too, to a server of their own; 0 sends none
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    http: u64,
+    /// Connections that send over HTTP
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    connections: u64,
+    /// Commands in one request over HTTP; 1 sends single commands, not arrays
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    per_request: u64,
 }
 
 /// What was measured.
@@ -100,6 +110,7 @@ struct Report {
     /// From opening the journal to owning all partitions.
     cold_start_seconds: f64,
     views: Option<models::Models>,
+    http: Option<http::HttpFigures>,
     digest: String,
 }
 
@@ -131,7 +142,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
     let views =
         arguments.views.then(|| models::fold_and_rebuild(&kept.journal, folder)).transpose()?;
-    let report = report(arguments, &measured, (replay_seconds, cold_start_seconds), views);
+    drop(kept);
+    let mut report = report(arguments, &measured, (replay_seconds, cold_start_seconds), views);
+    if arguments.http > 0 {
+        report.http = Some(http::measure(arguments, arguments.http.min(arguments.commands))?);
+    }
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{}", serde_json::to_string(&report)?)?;
     Ok(())
@@ -268,6 +283,7 @@ fn report(
         replay_seconds,
         cold_start_seconds,
         views,
+        http: None,
         digest: digest.clone(),
     }
 }
