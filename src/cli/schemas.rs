@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::Args;
 use tallybook_events::schemas;
 
@@ -13,11 +15,23 @@ use super::exit::NotFound;
 pub(super) struct Arguments {
     /// Only that one, like `BudgetSet.v1`, `UpdateCustomer` or `Customer` [default: all, by name]
     name: Option<String>,
+    /// Write each to DIR/NAME.json, and print nothing
+    #[arg(long, value_name = "DIR", conflicts_with = "name")]
+    dir: Option<PathBuf>,
 }
 
-/// Prints the schemas.
+/// Prints the schemas, or writes them to files.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let all: BTreeMap<_, _> = schemas::all().into_iter().collect();
+    if let Some(dir) = &arguments.dir {
+        for (name, schema) in &all {
+            let path = dir.join(format!("{name}.json"));
+            let text = serde_json::to_string_pretty(schema)? + "\n";
+            std::fs::write(&path, text)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        return Ok(());
+    }
     let text = match &arguments.name {
         None => serde_json::to_string_pretty(&all)?,
         Some(name) => {

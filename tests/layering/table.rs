@@ -10,8 +10,8 @@ pub(super) const WORLD: [&str; 7] =
     ["std::fs", "std::net", "std::thread", "std::env", "std::process", "std::io", "std::time"];
 /// Most lines of a source before its tests.
 pub(super) const MAX_LINES: usize = 400;
-/// What may lie at the top, beside dotfiles. The last two are made by runs and not kept.
-pub(super) const TOP: [&str; 12] = [
+/// What may lie at the top, beside dotfiles. The last three are made by runs and not kept.
+pub(super) const TOP: [&str; 13] = [
     "Cargo.toml",
     "Cargo.lock",
     "LICENSE",
@@ -24,6 +24,7 @@ pub(super) const TOP: [&str; 12] = [
     "tests",
     "target",
     "data",
+    "proptest-regressions",
 ];
 
 /// One line of the table: which modules it is about, and what they may name.
