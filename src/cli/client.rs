@@ -26,7 +26,7 @@ pub(super) struct Connection {
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     url: Url,
     /// API key (better in the environment or in a file: others can see arguments)
-    #[arg(long, value_name = "KEY", hide_env_values = true)]
+    #[arg(long, value_name = "KEY", hide_env_values = true, hide_default_value = true)]
     key: Option<String>,
     /// File that holds the API key
     #[arg(long, value_name = "FILE")]

@@ -132,3 +132,49 @@ fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resu
         .context("cannot start threads")?
         .block_on(command)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives every command with its options, as `COMMAND --OPTION VARIABLE`.
+    fn options(command: &clap::Command, path: &str, found: &mut Vec<String>) {
+        for arg in command.get_arguments().filter(|arg| arg.get_long().is_some()) {
+            let long = arg.get_long().unwrap_or_default();
+            let variable = arg.get_env().map(|name| name.to_string_lossy().into_owned());
+            found.push(format!("{path}--{long} {}", variable.unwrap_or_default()));
+        }
+        for below in command.get_subcommands() {
+            options(below, &format!("{path}{} ", below.get_name()), found);
+        }
+    }
+
+    #[test]
+    fn every_option_of_every_command_has_a_variable_of_its_name() {
+        let command = config::bind_environment(Cli::command());
+        command.clone().debug_assert();
+        let mut found = Vec::new();
+        options(&command, "", &mut found);
+        assert!(found.len() > 30, "{found:#?}");
+        for option in found {
+            let (name, variable) = option.split_once(" TALLYBOOK_").expect("it has a variable");
+            let (_, long) = name.rsplit_once("--").expect("it has a name");
+            let own = name == "customers show --version" && variable == "CUSTOMER_VERSION";
+            assert!(own || variable == long.replace('-', "_").to_uppercase(), "{option}");
+        }
+    }
+
+    #[test]
+    fn no_option_is_called_like_a_command() {
+        // In the settings file both are keys of one table.
+        fn check(command: &clap::Command) {
+            for below in command.get_subcommands() {
+                let name = below.get_name();
+                let mut options = command.get_arguments().filter_map(clap::Arg::get_long);
+                assert!(options.all(|long| long.replace('-', "_") != name), "{name}");
+                check(below);
+            }
+        }
+        check(&Cli::command());
+    }
+}
