@@ -1,0 +1,327 @@
+//! Checks a journal against what clients asked and were told, with nothing of the code under test:
+//! its own reader rule, its own fold, its own arithmetic.
+//!
+//! Nothing that was acknowledged may be lost, nothing doubled, each client's commands to one customer
+//! stay in their order, versions have no gaps, answers are those of the journal, and the read models
+//! are the fold of the events.
+
+pub(crate) mod amounts;
+pub(crate) mod chain;
+pub(crate) mod fold;
+pub(crate) mod stored;
+pub(crate) mod views;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+use serde_json::Value;
+
+use chain::{Counted, Halted};
+use fold::Fold;
+use stored::Stored;
+
+/// Most faults that are listed: the first ones tell the most.
+const MAX_FAULTS: usize = 50;
+
+/// One command that a client sent, and the answer if one came.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    /// Who sent it.
+    pub(crate) client: usize,
+    /// Its place among the client's commands.
+    pub(crate) number: u64,
+    /// The command, as sent.
+    pub(crate) command: Value,
+    /// The answer.
+    pub(crate) told: Option<Told>,
+    /// A mark of the moment at which the answer came.
+    pub(crate) mark: u64,
+}
+
+/// What a client was told about a command.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// `accepted`, `rejected` or `deferred`.
+    pub(crate) outcome: String,
+    /// Partition and seq.
+    pub(crate) position: Option<(u64, u64)>,
+    /// The customer.
+    pub(crate) customer_id: Option<String>,
+    /// Its version after the decision.
+    pub(crate) version: Option<u64>,
+    /// The events.
+    pub(crate) events: Option<Value>,
+    /// The code of a refusal.
+    pub(crate) code: Option<String>,
+}
+
+/// Something that must not be.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fault {
+    /// The chain cannot be read on.
+    Halted { partition: u64, offset: u64, why: &'static str },
+    /// Offsets have a gap, or one is there twice.
+    Misplaced { partition: u64, offset: u64 },
+    /// Journal time went backwards.
+    Backwards { partition: u64, seq: u64 },
+    /// A client was told of a decision that the journal has not.
+    Lost { command_id: String },
+    /// A command was decided more than once.
+    Doubled { command_id: String },
+    /// A decision of a command that nobody sent.
+    Unasked { command_id: String },
+    /// The journal has another command under the id than was sent.
+    Altered { command_id: String, member: String },
+    /// The client was told something else than what the journal has.
+    ToldOtherwise { command_id: String, what: &'static str },
+    /// A client's command was decided before one that it had sent to the same customer earlier.
+    Reordered { client: usize, earlier: u64, later: u64 },
+    /// An accepted command did not bring about what it asked for.
+    NoEffect { command_id: String, what: String },
+    /// A customer's version did not follow from the one before.
+    VersionBroken { customer_id: String, seq: u64 },
+    /// A report was recorded more than once for a customer.
+    ReportDoubled { customer_id: String, report_id: String },
+    /// An event tells another value of before than the events before it add up to.
+    OtherPast { customer_id: String, seq: u64, what: String },
+    /// A read model differs from the fold.
+    View { what: String, seen: String, folded: String },
+}
+
+/// The result of a check.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    /// What must not be, the first of it.
+    pub(crate) faults: Vec<Fault>,
+    /// How customers stand by the events.
+    pub(crate) fold: Fold,
+    /// Where a reader of each partition may stand who has seen all decisions: seq and head.
+    pub(crate) ends: BTreeMap<u64, Vec<(u64, [u8; 32])>>,
+    /// What was seen.
+    pub(crate) seen: Seen,
+}
+
+/// How much was checked. A check that saw nothing shows nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// Records, those that do not count too.
+    pub(crate) records: usize,
+    /// Claims of owners.
+    pub(crate) claims: usize,
+    /// Decisions of clients' commands.
+    pub(crate) decisions: usize,
+    /// Of those, rejected.
+    pub(crate) rejected: usize,
+    /// Events.
+    pub(crate) events: usize,
+    /// Acknowledged commands.
+    pub(crate) acknowledged: usize,
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { records, claims, decisions, rejected, events, acknowledged } = self;
+        write!(
+            formatter,
+            "{records} records, {claims} claims, {decisions} decisions ({rejected} rejected), \
+             {events} events, {acknowledged} acknowledged"
+        )
+    }
+}
+
+impl Checked {
+    /// Fails unless all is as it should be.
+    pub(crate) fn assert_sound(&self) {
+        assert!(self.faults.is_empty(), "{:#?}\n({})", self.faults, self.seen);
+    }
+}
+
+/// A client's command in the journal.
+#[derive(Debug)]
+struct Decided<'a> {
+    partition: u64,
+    seq: u64,
+    record: &'a Value,
+}
+
+/// Checks a journal against what clients sent and were told.
+pub(crate) fn check(journal: &[Stored], asked: &[Asked]) -> Checked {
+    let mut faults = Vec::new();
+    let mut seen = Seen { records: journal.len(), ..Seen::default() };
+    let mut ends = BTreeMap::new();
+    let mut counted: Vec<Counted> = Vec::new();
+    for (partition, records) in by_partition(journal, &mut faults) {
+        let (valid, halted) = chain::walk(partition, &records);
+        if let Some(Halted { offset, why }) = halted {
+            faults.push(Fault::Halted { partition, offset, why });
+        }
+        ends.insert(partition, chain::ends(&valid));
+        counted.extend(valid);
+    }
+    seen.claims = counted.iter().filter(|record| record.value.get("claimed").is_some()).count();
+
+    let decided = decisions(&counted, &mut faults, &mut seen);
+    answers(asked, &decided, &mut faults, &mut seen);
+    order(asked, &decided, &mut faults);
+    times(&counted, &mut faults);
+    let fold = fold::fold(&counted, &mut faults);
+    faults.truncate(MAX_FAULTS);
+    Checked { faults, fold, ends, seen }
+}
+
+fn by_partition<'a>(
+    journal: &'a [Stored],
+    faults: &mut Vec<Fault>,
+) -> BTreeMap<u64, Vec<&'a Stored>> {
+    let mut partitions: BTreeMap<u64, Vec<&Stored>> = BTreeMap::new();
+    for stored in journal {
+        let records = partitions.entry(stored.partition).or_default();
+        if stored.offset != u64::try_from(records.len()).expect("a length fits") {
+            faults.push(Fault::Misplaced { partition: stored.partition, offset: stored.offset });
+        }
+        records.push(stored);
+    }
+    partitions
+}
+
+/// Finds the decision of each client's command. What was sent on, and what Tallybook sent itself, is
+/// none.
+fn decisions<'a>(
+    counted: &'a [Counted],
+    faults: &mut Vec<Fault>,
+    seen: &mut Seen,
+) -> HashMap<&'a str, Decided<'a>> {
+    const FOLLOW_UPS: [&str; 4] = ["ClaimKey", "SettleClaim", "ReleaseKey", "SettleRelease"];
+    let mut decided: HashMap<&str, Decided<'_>> = HashMap::new();
+    for Counted { partition, seq, value: record, .. } in counted {
+        let command = &record["command"];
+        let outcome = &record["outcome"];
+        let Some(command_id) = command["command_id"].as_str() else { continue };
+        seen.events += record["events"].as_array().map_or(0, Vec::len);
+        let follow_up = command["type"].as_str().is_some_and(|name| FOLLOW_UPS.contains(&name));
+        if follow_up || outcome.get("forwarded").is_some() {
+            continue;
+        }
+        seen.decisions += 1;
+        seen.rejected += usize::from(outcome.get("rejected").is_some());
+        let decision = Decided { partition: *partition, seq: *seq, record };
+        if decided.insert(command_id, decision).is_some() {
+            faults.push(Fault::Doubled { command_id: command_id.to_owned() });
+        }
+    }
+    decided
+}
+
+/// Compares what clients sent and were told with what the journal has.
+fn answers(
+    asked: &[Asked],
+    decided: &HashMap<&str, Decided<'_>>,
+    faults: &mut Vec<Fault>,
+    seen: &mut Seen,
+) {
+    let mut sent = HashMap::new();
+    for asked in asked {
+        let command_id = asked.id();
+        sent.insert(command_id, asked);
+        let Some(decision) = decided.get(command_id) else {
+            if asked.told.is_some() {
+                seen.acknowledged += 1;
+                faults.push(Fault::Lost { command_id: command_id.to_owned() });
+            }
+            continue;
+        };
+        for (member, value) in asked.command.as_object().expect("a command is an object") {
+            if decision.record["command"][member] != *value {
+                let (command_id, member) = (command_id.to_owned(), member.clone());
+                faults.push(Fault::Altered { command_id, member });
+            }
+        }
+        if let Some(told) = &asked.told {
+            seen.acknowledged += 1;
+            if let Some(what) = decision.differs_from(told) {
+                faults.push(Fault::ToldOtherwise { command_id: command_id.to_owned(), what });
+            }
+        }
+    }
+    let mut unasked: Vec<&str> =
+        decided.keys().copied().filter(|command_id| !sent.contains_key(command_id)).collect();
+    unasked.sort_unstable();
+    for command_id in unasked {
+        faults.push(Fault::Unasked { command_id: command_id.to_owned() });
+    }
+}
+
+impl Asked {
+    /// Gives the id of the command.
+    pub(crate) fn id(&self) -> &str {
+        self.command["command_id"].as_str().expect("a command has an id")
+    }
+}
+
+impl Decided<'_> {
+    /// Gives the first thing that a client was told otherwise.
+    fn differs_from(&self, told: &Told) -> Option<&'static str> {
+        let outcome = &self.record["outcome"];
+        let body = &outcome[&told.outcome];
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let version = body["to_version"].as_u64();
+        let differs = |seen: bool, same: bool| seen && !same;
+        if body.is_null() {
+            Some("outcome")
+        } else if differs(
+            told.position.is_some(),
+            told.position == Some((self.partition, self.seq)),
+        ) || told.position.is_none() && told.outcome != "rejected"
+        {
+            Some("position")
+        } else if differs(
+            told.customer_id.is_some(),
+            told.customer_id == text(&body["customer_id"]),
+        ) {
+            Some("customer_id")
+        } else if differs(
+            told.version.is_some(),
+            told.outcome != "accepted" || told.version == version,
+        ) {
+            Some("version")
+        } else if differs(
+            told.events.is_some(),
+            told.events.as_ref() == Some(&self.record["events"]),
+        ) {
+            Some("events")
+        } else if told.outcome == "rejected" && told.code != text(&body["code"]) {
+            Some("code")
+        } else {
+            None
+        }
+    }
+}
+
+/// Checks that what one client sent to one customer was decided in the order in which it was sent.
+fn order(asked: &[Asked], decided: &HashMap<&str, Decided<'_>>, faults: &mut Vec<Fault>) {
+    let mut last: HashMap<(usize, String), (u64, u64)> = HashMap::new();
+    let mut in_order: Vec<&Asked> = asked.iter().collect();
+    in_order.sort_by_key(|asked| (asked.client, asked.number));
+    for asked in in_order {
+        let Some(decision) = decided.get(asked.id()) else { continue };
+        let key = (asked.client, asked.command["customer"].to_string());
+        if let Some((earlier, seq)) = last.insert(key, (asked.number, decision.seq))
+            && seq > decision.seq
+        {
+            faults.push(Fault::Reordered { client: asked.client, earlier, later: asked.number });
+        }
+    }
+}
+
+/// Checks that journal time does not go backwards in any partition.
+fn times(counted: &[Counted], faults: &mut Vec<Fault>) {
+    let mut last: HashMap<u64, String> = HashMap::new();
+    for Counted { partition, seq, value, .. } in counted {
+        let Some(decided_at) = value["decided_at"].as_str() else { continue };
+        let now = amounts::comparable(decided_at);
+        if last.get(partition).is_some_and(|before| *before > now) {
+            faults.push(Fault::Backwards { partition: *partition, seq: *seq });
+        }
+        last.insert(*partition, now);
+    }
+}

@@ -1,0 +1,119 @@
+//! Kill -9 at random moments while clients write: nothing acknowledged is lost, nothing is doubled,
+//! and what is seen after the last restart is what the events add up to.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::checker::views::Answers;
+use crate::checker::{check, stored};
+use crate::common::{ALL_SCOPES, Client, Process, TENANT, make_key, tallybook, until_async};
+use crate::load::{Clients, Plan, Seeded};
+
+/// How often the server is killed when nothing else is said.
+const KILLS: u64 = 300;
+/// A journal takes so many kills, then another one begins.
+const KILLS_OF_ONE_JOURNAL: u64 = 300;
+/// Longest time between a start (or being ready) and the next kill.
+const MOST_MILLIS: u64 = 250;
+/// Most items of a page.
+const PAGE: u64 = 200;
+
+/// Starts the server; it may listen later, or never.
+pub(crate) fn spawn(data: &Path) -> Process {
+    let mut command = tallybook();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+    Process::spawn(command)
+}
+
+/// Waits until a server listens, and gives a client of it.
+pub(crate) async fn ready(process: &mut Process, key: &str) -> Client {
+    let url = until_async("the line `listening on`", || {
+        assert_eq!(process.ended(), None, "serve ended: {}", process.stderr());
+        std::future::ready(process.listening_on())
+    })
+    .await;
+    Client::new(&url, Some(key))
+}
+
+/// Asks the native API for all customers and their ledgers.
+pub(crate) async fn ask_all(client: &Client) -> Answers {
+    let mut answers = Answers::default();
+    for document in pages(client, "/api/v1/customers").await {
+        let id = document["id"].as_str().expect("a customer has an id").to_owned();
+        let usage = pages(client, &format!("/api/v1/customers/{id}/usage")).await;
+        answers.usage.insert(id.clone(), usage);
+        answers.customers.insert(id, document);
+    }
+    answers
+}
+
+async fn pages(client: &Client, path: &str) -> Vec<Value> {
+    let mut items = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page = client.get(&format!("{path}?limit={PAGE}{cursor}")).await.expect(200);
+        items.extend(page["items"].as_array().expect("items").iter().cloned());
+        match page["next"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return items,
+        }
+    }
+}
+
+/// One journal, killed so many times.
+async fn campaign(seed: u64, kills: u64) {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let data = folder.path();
+    let key = make_key(data, TENANT, "live", ALL_SCOPES).key;
+    let plan = Plan { seed, clients: 16, customers: 40, most_at_once: 8, first_client: 0 };
+    let clients = Clients::start(plan);
+    let mut random = Seeded::new(seed);
+    let began = Instant::now();
+    for _ in 0..kills {
+        let mut process = spawn(data);
+        // One in eight while it starts: in the middle of recovery, restore or catching up.
+        if !random.chance(12) {
+            clients.write_to(Some(ready(&mut process, &key).await));
+        }
+        let moment = Duration::from_micros(random.below(MOST_MILLIS * 1_000));
+        tokio::time::sleep(moment).await;
+        process.kill();
+        clients.write_to(None);
+    }
+    let killing = began.elapsed();
+    let mut process = spawn(data);
+    let client = ready(&mut process, &key).await;
+    clients.write_to(Some(client.clone()));
+    let asked = clients.finish().await;
+    let answers = ask_all(&client).await;
+    process.signal("TERM");
+    assert!(process.wait().success(), "{}", process.stderr());
+
+    let mut checked = check(&stored::read(data), &asked);
+    checked.compare_answers(&answers);
+    checked.compare_database(data);
+    checked.assert_sound();
+    let counts = checked.seen;
+    assert_eq!(counts.acknowledged, asked.len(), "in the end every command has its answer");
+    eprintln!(
+        "seed {seed}: {kills} kills in {killing:.1?}; {counts}; {:.1?} in all",
+        began.elapsed()
+    );
+    assert!(counts.acknowledged as u64 > 4 * kills, "clients wrote between the kills: {counts}");
+}
+
+/// `TALLYBOOK_KILLS=5000` makes it the long campaign.
+#[tokio::test]
+async fn no_kill_loses_or_doubles_a_command() {
+    let asked = std::env::var_os("TALLYBOOK_KILLS").and_then(|kills| kills.into_string().ok());
+    let mut left = asked.map_or(KILLS, |kills| kills.parse().expect("a number of kills"));
+    let mut seed = 20_261_124;
+    while left > 0 {
+        let kills = left.min(KILLS_OF_ONE_JOURNAL);
+        campaign(seed, kills).await;
+        left -= kills;
+        seed += 1;
+    }
+}
