@@ -24,21 +24,21 @@ use super::{Appender, Bounds, Delivery, DeliverySink, Follower, Journal, Journal
 /// Among so many records of a later call a delayed record may land.
 const INTERLEAVED: u64 = 16;
 
-/// How often it does what: of a thousand records each.
+/// How often it does what: of a million records each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mischief {
     /// Never written; answered as unknown.
-    pub lost: u16,
+    pub lost: u32,
     /// Written up to `max_delay` calls later.
-    pub delayed: u16,
+    pub delayed: u32,
     /// Written once more, up to `max_delay` calls later.
-    pub repeated: u16,
+    pub repeated: u32,
     /// Written after the record that was handed over next.
-    pub swapped: u16,
+    pub swapped: u32,
     /// Answered as unknown although written.
-    pub unknown: u16,
+    pub unknown: u32,
     /// Of the delayed records: answered where and when they land. The others are unknown at once.
-    pub late_answers: u16,
+    pub late_answers: u32,
     /// The longest delay, in calls; at least 1 for the delays above to have any effect.
     pub max_delay: u16,
 }
@@ -56,22 +56,22 @@ impl Mischief {
     };
     /// Does all of it, now and then: most records come through.
     pub const SOME: Self = Self {
-        lost: 5,
-        delayed: 10,
-        repeated: 20,
-        swapped: 5,
-        unknown: 5,
-        late_answers: 500,
+        lost: 5_000,
+        delayed: 10_000,
+        repeated: 20_000,
+        swapped: 5_000,
+        unknown: 5_000,
+        late_answers: 500_000,
         max_delay: 8,
     };
     /// Does all of it, all the time.
     pub const MUCH: Self = Self {
-        lost: 100,
-        delayed: 300,
-        repeated: 200,
-        swapped: 100,
-        unknown: 100,
-        late_answers: 500,
+        lost: 100_000,
+        delayed: 300_000,
+        repeated: 200_000,
+        swapped: 100_000,
+        unknown: 100_000,
+        late_answers: 500_000,
         max_delay: 20,
     };
 }
@@ -412,9 +412,9 @@ impl SplitMix {
         self.next() % bound
     }
 
-    /// Draws whether something happens that happens so often in a thousand.
-    fn hits(&mut self, per_thousand: u16) -> bool {
-        self.below(1_000) < u64::from(per_thousand)
+    /// Draws whether something happens that happens so often in a million.
+    fn hits(&mut self, per_million: u32) -> bool {
+        self.below(1_000_000) < u64::from(per_million)
     }
 }
 
@@ -516,7 +516,7 @@ mod tests {
 
     #[test]
     fn what_a_dropped_appender_had_in_flight_lands_late() {
-        let delays = Mischief { delayed: 1_000, max_delay: 5, ..Mischief::NONE };
+        let delays = Mischief { delayed: 1_000_000, max_delay: 5, ..Mischief::NONE };
         let journal = AdversarialJournal::new(1, 1, delays);
         let mut dropped = journal.appender(Partition(0), Box::new(|_| {})).unwrap();
         dropped.append(vec![Bytes::from_static(b"late")]).unwrap();
@@ -528,8 +528,12 @@ mod tests {
 
     #[test]
     fn no_delay_is_longer_than_its_bound() {
-        let delays =
-            Mischief { delayed: 1_000, late_answers: 1_000, max_delay: 5, ..Mischief::NONE };
+        let delays = Mischief {
+            delayed: 1_000_000,
+            late_answers: 1_000_000,
+            max_delay: 5,
+            ..Mischief::NONE
+        };
         for seed in 0..50 {
             let journal = AdversarialJournal::new(1, seed, delays);
             let (sender, told) = mpsc::channel();
@@ -558,8 +562,12 @@ mod tests {
 
     #[test]
     fn a_pump_answers_an_owner_that_only_waits() {
-        let delays =
-            Mischief { delayed: 1_000, late_answers: 1_000, max_delay: 5, ..Mischief::NONE };
+        let delays = Mischief {
+            delayed: 1_000_000,
+            late_answers: 1_000_000,
+            max_delay: 5,
+            ..Mischief::NONE
+        };
         let journal = AdversarialJournal::new(1, 1, delays).pumped(Duration::from_millis(1));
         let (sender, told) = mpsc::channel();
         let sink = Box::new(move |deliveries| drop(sender.send(deliveries)));
