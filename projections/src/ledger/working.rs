@@ -532,6 +532,15 @@ mod tests {
     }
 
     #[test]
+    fn a_budget_set_when_a_period_ends_is_not_yet_that_of_the_period() {
+        let late = used("r1", "2026-11-30T00:00:00Z", 1, &NONE);
+        let story = Story::given(&[budget_set(&monthly(10))])
+            .on("2026-12-01", &[budget_set(&monthly(20))])
+            .on("2026-12-01", &[late]);
+        assert_eq!(story.budgets(), ["2026-11-01..2026-12-01: 1 in 1 of 10"]);
+    }
+
+    #[test]
     fn a_correction_takes_the_old_total_away_where_it_had_counted() {
         let first = used("r1", "2026-11-10T00:00:00Z", 5, &NONE);
         let story = Story::given(std::slice::from_ref(&first))

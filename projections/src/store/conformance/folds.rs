@@ -5,17 +5,17 @@ use tallybook_events::chain::Checkpoint;
 use tallybook_events::customer::Budget;
 use tallybook_events::ids::{CustomerRef, Partition, Position};
 use tallybook_events::money::Total;
-use tallybook_events::period::Window;
+use tallybook_events::period::{BudgetDuration, Window};
 use tallybook_events::time::MICROS_PER_HOUR;
 
 use super::{
     Fixture, FreshFixture, block_on, by_key, commit, commit_some, config, customer, digest,
     fold_in_batches, page, stand,
 };
-use crate::queries::{AsOf, Order, PeriodKind};
+use crate::queries::{AsOf, Order, PeriodKind, UsagePeriod};
 use crate::store::{Batch, Part, StoreError};
 use crate::testing::random_world::{World, customer_id, steps};
-use crate::testing::{Log, created, id, key, named, scope, used};
+use crate::testing::{Log, budget_set, created, id, key, named, scope, used};
 
 pub(crate) async fn a_new_store_stands_nowhere(fixture: impl Fixture) {
     let mut store = fixture.store();
@@ -75,6 +75,71 @@ pub(crate) async fn a_second_projector_is_refused_and_goes_on_from_where_the_row
     let document = customer(&*fixture.reads(), &by_key("acme"), AsOf::Now, "2026-11-04").await;
     let document = document.unwrap();
     assert_eq!((document.version, document.usage.lifetime.raw.to_string()), (4, "3".into()));
+}
+
+pub(crate) async fn two_projectors_may_take_turns(fixture: impl Fixture) {
+    let mut log = Log::new(0);
+    log.accept("2026-11-01", id("acme"), 0, &[created("acme")]);
+    for version in 1..7 {
+        let report = format!("r{version}");
+        let used = used(&report, "2026-11-02T00:00:00Z", 1, &Budget::default());
+        log.accept("2026-11-02", id("acme"), version, &[used]);
+    }
+    let mut stores = [fixture.store(), fixture.store()];
+    for turn in 0..8 {
+        commit_some(&mut *stores[turn % 2], &log, 1);
+    }
+    let document = customer(&*fixture.reads(), &by_key("acme"), AsOf::Now, "2026-11-04").await;
+    let document = document.unwrap();
+    assert_eq!((document.version, document.usage.lifetime.count), (7, 6));
+}
+
+/// Gives the budget windows of a customer: first day, cost and budget.
+async fn budgets(fixture: &impl Fixture) -> Vec<String> {
+    let page = page(100, Order::Ascending);
+    let rows = fixture.reads().usage(id("acme"), Some(PeriodKind::Budget), &page).await.unwrap();
+    let line = |row: &UsagePeriod| {
+        let budget = row.budget.map_or_else(|| "-".into(), |budget| budget.to_string());
+        format!("{} {} of {budget}", row.start.to_string().replace("T00:00:00Z", ""), row.raw)
+    };
+    rows.items.iter().map(line).collect()
+}
+
+pub(crate) async fn what_gave_way_in_a_batch_does_not_come_back_in_it(fixture: impl Fixture) {
+    let monthly = Budget::default();
+    let weekly = Budget { duration: BudgetDuration::Weekly, ..monthly };
+    let mut log = Log::new(0);
+    let report = used("r1", "2026-11-20T00:00:00Z", 1, &monthly);
+    log.accept("2026-11-20", id("acme"), 0, &[created("acme"), report]);
+    commit(&mut *fixture.store(), &log);
+    let mut store = fixture.store();
+    log.accept("2026-11-24", id("acme"), 2, &[budget_set(&weekly)]);
+    log.accept("2026-11-24", id("acme"), 3, &[used("r2", "2026-10-05T00:00:00Z", 2, &weekly)]);
+    log.accept("2026-11-24", id("acme"), 4, &[used("r3", "2026-11-24T00:00:00Z", 4, &weekly)]);
+    commit(&mut *store, &log);
+    assert_eq!(budgets(&fixture).await, ["2026-10-05 2 of -", "2026-11-23 4 of -"]);
+    log.accept("2026-11-25", id("acme"), 5, &[used("r4", "2026-11-25T00:00:00Z", 8, &weekly)]);
+    let from = stand(&mut *fixture.store(), log.partition);
+    store.commit(&Batch { parts: vec![log.part(from, 1)] }).unwrap();
+    assert_eq!(budgets(&fixture).await, ["2026-10-05 2 of -", "2026-11-23 12 of -"]);
+}
+
+pub(crate) async fn the_budget_of_a_period_is_the_last_before_its_end(fixture: impl Fixture) {
+    let monthly = |budget: u32| Budget { period_budget: Some(budget.into()), ..Budget::default() };
+    let mut log = Log::new(0);
+    log.accept("2026-10-01", id("acme"), 0, &[created("acme")]);
+    log.accept("2026-10-31T23:59:59Z", id("acme"), 1, &[budget_set(&monthly(10))]);
+    log.accept("2026-11-01", id("acme"), 2, &[budget_set(&monthly(20))]);
+    log.accept("2026-11-01", id("acme"), 3, &[budget_set(&monthly(30))]);
+    commit(&mut *fixture.store(), &log);
+    let late = ["2026-09-30", "2026-10-31", "2026-11-01", "2026-12-01"];
+    let reports = late.map(|day| used(day, &format!("{day}T00:00:00Z"), 1, &Budget::default()));
+    log.accept("2026-12-01", id("acme"), 4, &reports);
+    commit(&mut *fixture.store(), &log);
+    assert_eq!(
+        budgets(&fixture).await,
+        ["2026-09-01 1 of -", "2026-10-01 1 of 10", "2026-11-01 1 of 30", "2026-12-01 1 of 30"]
+    );
 }
 
 pub(crate) async fn a_batch_that_fails_leaves_nothing_behind(fixture: impl Fixture) {
