@@ -47,17 +47,17 @@ pub(super) enum SlotOf {
 /// `unknown_customer` when nobody has the id or the key; `customer_id_refused` when it was sent on
 /// to an id that is not of its key.
 pub(super) fn find<'a>(record: &'a Record, ask: &Ask<'a>) -> Result<Address<'a>, Rejection> {
-    let here = record.customer.as_deref().filter(|c| c.scope == ask.command.scope);
+    let here = || record.customer.as_deref().filter(|c| c.scope == ask.command.scope);
     match (&ask.command.customer, ask.command.routed) {
         (CustomerRef::Id(id), _) => {
-            here.filter(|_| *id == ask.id).map(Address::Lives).ok_or_else(unknown)
+            here().filter(|_| *id == ask.id).map(Address::Lives).ok_or_else(unknown)
         }
         (CustomerRef::Key(key), None) => at_slot(record, ask, key),
         (CustomerRef::Key(key), Some(Routed { birth: Some(number), .. })) => {
             at_birth(record, ask, key, number)
         }
         (CustomerRef::Key(key), Some(Routed { birth: None, .. })) => {
-            match here.filter(|customer| customer.holds(key)) {
+            match here().filter(|customer| customer.holds(key)) {
                 Some(customer) => Ok(Address::Lives(customer)),
                 None => awaited(record, ask, key).map(Address::Elsewhere).ok_or_else(unknown),
             }

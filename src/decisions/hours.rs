@@ -5,6 +5,9 @@
 use tallybook_events::period::Window;
 use tallybook_events::time::Timestamp;
 
+/// Least number of segments that room is made for.
+const LEAST_ROOM: usize = 4;
+
 /// What was used: cost and charge in trillionths of a dollar, number of reports.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Tally {
@@ -152,11 +155,11 @@ impl Hours {
         }
     }
 
-    /// Grows by an eighth, not to double: most customers use something in most hours.
+    /// Grows by an eighth, not to double: there is one of these for each customer.
     fn make_room(&mut self) {
         let length = self.segments.len();
         if length == self.segments.capacity() {
-            self.segments.reserve_exact(length / 8 + 1);
+            self.segments.reserve_exact((length / 8).max(LEAST_ROOM));
         }
     }
 }

@@ -73,10 +73,11 @@ impl Usage {
             let named = ReportHash::from(&corrected.report_id);
             let lines = Layers { base: &self.reports, fresh: &self.reports };
             root = lines.root(named);
-            let counted_in = lines.counting(named).map(|(_, report)| report.segment());
-            let taken = one(corrected.raw, corrected.charged);
-            self.lifetime.take(corrected.quantity, taken);
-            self.hours.take(counted_in.unwrap_or(corrected.occurred_at), taken);
+            if let Some((_, counting)) = lines.counting(named) {
+                let taken = one(corrected.raw, corrected.charged);
+                self.lifetime.take(corrected.quantity, taken);
+                self.hours.take(counting.segment(), taken);
+            }
         }
         let added = one(recorded.raw, recorded.charged);
         self.lifetime.add(recorded.quantity, added);
@@ -236,6 +237,8 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// Tells which shares of the budgets of now are reached: in the period in which a report counts,
+    /// be it one that has ended, and in all.
     fn tell(&mut self, period: Window) {
         let used = self.windows.at(period, &self.usage.hours).raw;
         let told = &self.usage.thresholds;
