@@ -57,7 +57,7 @@ pub enum StoreError {
     /// The facts do not follow on the rows. Stop; a human must look.
     #[error("the journal does not follow on the read model")]
     Unfoldable(#[source] Unfoldable),
-    /// The rows are not what this build writes. Rebuild them.
+    /// The rows are not what this build writes. All of them can be built again from the journal.
     #[error("the read model cannot be read: {what}")]
     Damaged {
         /// What is wrong, and where.

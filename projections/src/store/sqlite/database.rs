@@ -42,7 +42,8 @@ impl From<SqliteError> for StoreError {
             SqliteError::Row(what) => Self::Damaged { what, source: None },
             SqliteError::Sql(source) => match source.sqlite_error_code() {
                 Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged {
-                    what: "the file is damaged".into(),
+                    what: "the file is damaged; without it all is built again from the journal"
+                        .into(),
                     source: Some(source.into()),
                 },
                 Some(ErrorCode::ConstraintViolation) => Self::Damaged {
