@@ -35,6 +35,8 @@ pub(crate) mod workload;
 const PATIENCE: Duration = Duration::from_mins(2);
 /// Commands that are made, and then measured, at a time: so many fit in memory.
 const SEGMENT: usize = 50_000;
+/// Commands after which a rival claims the partitions of an adversarial journal.
+const RIVAL_EVERY: usize = 4 * SEGMENT;
 
 /// Options of `bench`.
 #[derive(Debug, Args)]
@@ -203,6 +205,10 @@ fn measure(arguments: &Arguments, kept: &Kept) -> anyhow::Result<Measured> {
             floor = Some(floor.unwrap_or_default() + elapsed);
         }
         rest -= count;
+        if arguments.journal == JournalKind::Adversarial && rest % RIVAL_EVERY == 0 {
+            // It takes every partition away and is gone; the owner finds out when it appends next.
+            start(&kept.journal, "a rival")?.stop(PATIENCE);
+        }
     }
     let commits = kept.commits() - first;
     inbox.stop();

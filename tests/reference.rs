@@ -1,0 +1,60 @@
+//! The reference run: a million mixed commands from one seed. The state at the end is the same after a
+//! replay, a restart and a rebuild (each run checks these itself, and fails where they differ), for any
+//! batch size, and over a journal that loses, delays, repeats and re-orders appends, while rivals take
+//! the partitions away.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Commands of the run.
+const COMMANDS: &str = "1000000";
+
+fn bench(options: &[&str]) -> Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_tallybook"))
+        .args([
+            "--log",
+            "error",
+            "bench",
+            "--workload",
+            "reference",
+            "--commands",
+            COMMANDS,
+            "--seed",
+            "1",
+        ])
+        .args(["--http", "0"])
+        .args(options)
+        .output()
+        .expect("the binary runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{options:?}: {errors}");
+    let line = String::from_utf8(output.stdout).expect("stdout is text");
+    eprintln!("{options:?}: {line}");
+    serde_json::from_str(&line).expect("stdout is one JSON line")
+}
+
+fn digest(options: &[&str]) -> String {
+    bench(options)["digest"].as_str().expect("a digest").to_owned()
+}
+
+#[test]
+fn a_million_commands_give_the_same_state_whichever_way_they_go() {
+    let kept = bench(&["--journal", "sqlite", "--views"]);
+    let expected = kept["digest"].as_str().expect("a digest");
+    assert_eq!(kept["commands"], 1_000_000);
+    assert!(kept["accepted"].as_u64() > Some(900_000) && kept["rejected"].as_u64() > Some(10_000));
+    assert!(kept["repeated"].as_u64() > Some(1_000));
+    assert_eq!(kept["views"]["digest"].as_str().map(str::len), Some(64));
+    // What a person reads when it is cold: how long until it answers again.
+    assert!(kept["cold_start_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0));
+    for batch in ["1", "7", "4096"] {
+        assert_eq!(
+            digest(&["--journal", "memory", "--batch", batch]),
+            expected,
+            "batches of {batch}"
+        );
+    }
+    assert_eq!(digest(&["--journal", "memory", "--partitions", "1"]), expected, "one partition");
+    assert_eq!(digest(&["--journal", "adversarial"]), expected, "an adversarial journal");
+}
