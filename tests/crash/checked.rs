@@ -141,7 +141,7 @@ fn a_sound_journal_has_no_fault_and_is_counted() {
     checked.assert_sound();
     assert_eq!(
         checked.seen.to_string(),
-        "8 records, 2 claims, 6 decisions (1 rejected), 5 events, 5 acknowledged"
+        "8 records, 2 claims, 6 decisions (1 rejected, 0 settled), 5 events, 5 acknowledged"
     );
     assert_eq!(checked.ends[&0], [(8, writer.head)]);
     // Claims hold no facts: a reader may stand before them or after any of them.
@@ -179,11 +179,66 @@ fn a_command_decided_twice_is_doubled() {
 fn a_decision_sent_on_and_a_follow_up_are_no_second_decision() {
     let (mut writer, asked) = sound();
     writer.decide(&command(4), &json!({"forwarded": {"partition": 1}}), &json!([]));
-    let follow_up = json!({"command_id": "f", "type": "ClaimKey", "customer": {"key": "b"}});
-    let claimed = json!([{"type": "KeyClaimed.v1", "key": "b", "holder": CUSTOMER}]);
-    let slot = json!({"accepted": {"customer_id": "slot", "from_version": 0, "to_version": 0}});
-    writer.decide(&follow_up, &slot, &claimed);
+    let claimed = json!([{"type": "KeyClaimed.v1", "key": "a", "holder": CUSTOMER}]);
+    writer.decide(&follow_up("f", "ClaimKey", "c9"), &at_slot(), &claimed);
     assert_eq!(found(&writer, &asked), []);
+    // But a follow-up has one decision, too.
+    writer.decide(&follow_up("f", "ClaimKey", "c9"), &at_slot(), &json!([]));
+    assert_eq!(found(&writer, &asked), [Fault::Doubled { command_id: "f".to_owned() }]);
+}
+
+fn follow_up(command_id: &str, kind: &str, held: &str) -> Value {
+    json!({"command_id": command_id, "type": kind, "tenant": "t", "environment": "live",
+        "customer": {"key": "a"}, "claim": {"held": held}})
+}
+
+fn at_slot() -> Value {
+    json!({"accepted": {"customer_id": "slot", "from_version": 0, "to_version": 0}})
+}
+
+#[test]
+fn a_slots_answer_settles_the_command_that_waited_for_it() {
+    let (mut writer, mut asked) = sound();
+    let deferred = json!({"deferred": {"customer_id": CUSTOMER, "claim": {}}});
+    writer.decide(&command(5), &deferred, &json!([]));
+    let events = json!([renamed(4, 5)]);
+    let told = Some(told(7, 5, events.clone()));
+    asked.push(Asked { client: 7, number: 5, command: command(5), told, mark: 0 });
+    let otherwise = |what| Fault::ToldOtherwise { command_id: "c5".to_owned(), what };
+    let checked = check(&writer.journal, &asked);
+    assert_eq!(checked.faults, [otherwise("outcome")]);
+    assert_eq!(checked.held, ["c5"]);
+
+    writer.decide(&follow_up("s", "SettleClaim", "c5"), &accepted(4, 5), &events);
+    let checked = check(&writer.journal, &asked);
+    checked.assert_sound();
+    assert_eq!((checked.held.len(), checked.seen.settled), (0, 1));
+    // A second answer finds nothing held; one that changes something again is a fault.
+    let nothing = json!({"rejected": {"code": "nothing_held", "detail": "nothing"}});
+    writer.decide(&follow_up("s2", "SettleClaim", "c5"), &nothing, &json!([]));
+    assert_eq!(found(&writer, &asked), []);
+    writer.decide(&follow_up("s3", "SettleClaim", "c5"), &accepted(5, 6), &json!([renamed(5, 6)]));
+    assert_eq!(found(&writer, &asked), [Fault::Doubled { command_id: "s3".to_owned() }]);
+}
+
+#[test]
+fn a_key_of_two_customers_or_of_none_is_found() {
+    let other = "5f0c8bd4-0c5e-5d0a-9d6b-3d3f3d1c2b02";
+    let (mut writer, asked) = sound();
+    let claimed = json!([{"type": "KeyClaimed.v1", "key": "b", "holder": other}]);
+    writer.decide(&follow_up("f", "ClaimKey", "c9"), &at_slot(), &claimed);
+    let key = |key: &str| format!("t/live/{key}");
+    let leaked = Fault::KeyLeaked { key: key("b"), holder: other.to_owned() };
+    assert_eq!(found(&writer, &asked), [leaked]);
+
+    let (mut writer, mut asked) = sound();
+    let mut born = created();
+    born["customer_id"] = json!(other);
+    let birth = json!({"accepted": {"customer_id": other, "from_version": 0, "to_version": 1}});
+    writer.decide(&idle(5), &birth, &json!([born]));
+    asked.push(Asked { client: 7, number: 5, command: idle(5), told: None, mark: 0 });
+    let holders = [CUSTOMER.to_owned(), other.to_owned()];
+    assert_eq!(found(&writer, &asked), [Fault::KeyDoubled { key: key("a"), holders }]);
 }
 
 #[test]

@@ -9,14 +9,16 @@ use serde_json::Value;
 use crate::checker::views::Answers;
 use crate::checker::{check, stored};
 use crate::common::{ALL_SCOPES, Client, Process, TENANT, make_key, tallybook, until_async};
-use crate::load::{Clients, Plan, Seeded};
+use crate::load::{Clients, Plan, Seeded, Wishes};
 
 /// How often the server is killed when nothing else is said.
 const KILLS: u64 = 300;
+/// The same while keys change hands.
+const KILLS_OF_KEYS: u64 = 60;
 /// A journal takes so many kills, then another one begins.
-const KILLS_OF_ONE_JOURNAL: u64 = 300;
+const KILLS_OF_ONE_JOURNAL: u64 = 150;
 /// Longest time between a start (or being ready) and the next kill.
-const MOST_MILLIS: u64 = 250;
+const MOST_MILLIS: u64 = 200;
 /// Most items of a page.
 const PAGE: u64 = 200;
 
@@ -63,13 +65,12 @@ async fn pages(client: &Client, path: &str) -> Vec<Value> {
 }
 
 /// One journal, killed so many times.
-async fn campaign(seed: u64, kills: u64) {
+async fn campaign(plan: Plan, kills: u64) {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let data = folder.path();
     let key = make_key(data, TENANT, "live", ALL_SCOPES).key;
-    let plan = Plan { seed, clients: 16, customers: 40, most_at_once: 8, first_client: 0 };
     let clients = Clients::start(plan);
-    let mut random = Seeded::new(seed);
+    let mut random = Seeded::new(plan.seed);
     let began = Instant::now();
     for _ in 0..kills {
         let mut process = spawn(data);
@@ -87,6 +88,12 @@ async fn campaign(seed: u64, kills: u64) {
     let client = ready(&mut process, &key).await;
     clients.write_to(Some(client.clone()));
     let asked = clients.finish().await;
+    // What was held when a server was killed is asked again by the next one.
+    until_async("answers to all that was held", || {
+        let held = check(&stored::read(data), &asked).held;
+        std::future::ready(held.is_empty().then_some(()))
+    })
+    .await;
     let answers = ask_all(&client).await;
     process.signal("TERM");
     assert!(process.wait().success(), "{}", process.stderr());
@@ -95,25 +102,59 @@ async fn campaign(seed: u64, kills: u64) {
     checked.compare_answers(&answers);
     checked.compare_database(data);
     checked.assert_sound();
+    assert_eq!(checked.held, Vec::<String>::new());
     let counts = checked.seen;
     assert_eq!(counts.acknowledged, asked.len(), "in the end every command has its answer");
     eprintln!(
-        "seed {seed}: {kills} kills in {killing:.1?}; {counts}; {:.1?} in all",
+        "{:?}, seed {}: {kills} kills in {killing:.1?}; {counts}; {:.1?} in all",
+        plan.wishes,
+        plan.seed,
         began.elapsed()
     );
     assert!(counts.acknowledged as u64 > 4 * kills, "clients wrote between the kills: {counts}");
+    assert!(plan.wishes == Wishes::Mixed || counts.settled as u64 > kills, "keys moved: {counts}");
+}
+
+async fn campaigns(plan: Plan, mut kills: u64) {
+    let mut plan = plan;
+    while kills > 0 {
+        let of_one = kills.min(KILLS_OF_ONE_JOURNAL);
+        campaign(plan, of_one).await;
+        kills -= of_one;
+        plan.seed += 1;
+    }
+}
+
+/// Gives how often to kill: as the long campaign asks, or so often.
+fn kills(otherwise: u64) -> u64 {
+    let asked = std::env::var_os("TALLYBOOK_KILLS").and_then(|kills| kills.into_string().ok());
+    asked.map_or(otherwise, |kills| kills.parse().expect("a number of kills"))
 }
 
 /// `TALLYBOOK_KILLS=5000` makes it the long campaign.
 #[tokio::test]
 async fn no_kill_loses_or_doubles_a_command() {
-    let asked = std::env::var_os("TALLYBOOK_KILLS").and_then(|kills| kills.into_string().ok());
-    let mut left = asked.map_or(KILLS, |kills| kills.parse().expect("a number of kills"));
-    let mut seed = 20_261_124;
-    while left > 0 {
-        let kills = left.min(KILLS_OF_ONE_JOURNAL);
-        campaign(seed, kills).await;
-        left -= kills;
-        seed += 1;
-    }
+    let plan = Plan {
+        seed: 20_261_124,
+        clients: 16,
+        customers: 40,
+        most_at_once: 8,
+        first_client: 0,
+        wishes: Wishes::Mixed,
+    };
+    campaigns(plan, kills(KILLS)).await;
+}
+
+/// A change of a key is decided in several steps, on several partitions; kills fall between them.
+#[tokio::test]
+async fn no_kill_leaves_a_key_with_two_customers_or_none() {
+    let plan = Plan {
+        seed: 7_261_124,
+        clients: 16,
+        customers: 48,
+        most_at_once: 3,
+        first_client: 0,
+        wishes: Wishes::Keys,
+    };
+    campaigns(plan, kills(KILLS_OF_KEYS)).await;
 }

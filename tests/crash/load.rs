@@ -60,6 +60,17 @@ pub(crate) struct Plan {
     pub(crate) most_at_once: u64,
     /// Where the numbers of clients begin.
     pub(crate) first_client: usize,
+    /// What they ask for.
+    pub(crate) wishes: Wishes,
+}
+
+/// What clients ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wishes {
+    /// Usage, updates, some creates: keys stay where they are.
+    Mixed,
+    /// Creates, renames and archiving, all for the same few keys, with some of the rest.
+    Keys,
 }
 
 /// One client: what it will send follows from the seed and its number.
@@ -69,6 +80,8 @@ struct Writer {
     random: Seeded,
     log: Vec<Asked>,
     reports: HashMap<u64, Vec<Value>>,
+    /// Ids of customers that the client has made and not archived.
+    own: Vec<String>,
     marks: Marks,
 }
 
@@ -102,6 +115,7 @@ impl Clients {
                     random: Seeded::new(seed),
                     log: Vec::new(),
                     reports: HashMap::new(),
+                    own: Vec::new(),
                     marks: Arc::clone(&marks),
                 };
                 let server = server.subscribe();
@@ -171,6 +185,7 @@ impl Writer {
                     let _ = tokio::time::timeout(PAUSE, server.changed()).await;
                 }
             }
+            self.learn(first);
         }
         self
     }
@@ -227,6 +242,10 @@ impl Writer {
             "command_id": format!("{:08x}-0000-4000-8000-{:012x}", self.client, id >> 16),
             "customer": {"key": format!("c-{customer}")},
         });
+        if self.plan.wishes == Wishes::Keys && self.random.chance(70) {
+            self.change_of_key(&mut command, customer, id);
+            return command;
+        }
         match self.random.below(100) {
             0..55 => {
                 command["type"] = json!("RecordUsage");
@@ -245,6 +264,37 @@ impl Writer {
             command["expected_version"] = json!(self.random.below(20));
         }
         command
+    }
+
+    /// A birth under a key, or a rename to it, or the end of a customer.
+    fn change_of_key(&mut self, command: &mut Value, key: u64, id: u64) {
+        let own = u64::try_from(self.own.len()).expect("few customers");
+        if own == 0 || self.random.chance(15) {
+            command["type"] = json!("CreateCustomer");
+            command["patch"] = json!({"profile": {"name": format!("{} {id:x}", self.client)}});
+            return;
+        }
+        let at = usize::try_from(self.random.below(own)).expect("few customers");
+        command["customer"] = json!({"id": self.own[at]});
+        if self.random.chance(15) {
+            command["type"] = json!("ArchiveCustomer");
+        } else {
+            command["type"] = json!("UpdateCustomer");
+            command["patch"] = self.patch(id);
+            command["patch"]["key"] = json!(format!("c-{key}"));
+        }
+    }
+
+    /// Keeps in mind which customers are there, from what was told.
+    fn learn(&mut self, first: usize) {
+        for Asked { command, told, .. } in &self.log[first..] {
+            let Some(Told { outcome, customer_id: Some(id), .. }) = told else { continue };
+            match command["type"].as_str() {
+                Some("CreateCustomer") if outcome == "accepted" => self.own.push(id.clone()),
+                Some("ArchiveCustomer") => self.own.retain(|own| own != id),
+                _ => {}
+            }
+        }
     }
 
     fn reports(&mut self, customer: u64) -> Value {
@@ -335,7 +385,14 @@ fn told_alone(reply: &Reply) -> Option<Told> {
         500.. => None,
         _ => {
             let problem = reply.json();
-            let refused = ["unknown_customer", "key_taken", "version_mismatch", "unknown_report"];
+            let refused = [
+                "unknown_customer",
+                "key_taken",
+                "version_mismatch",
+                "unknown_report",
+                "customer_archived",
+                "change_in_progress",
+            ];
             let code = problem["code"].as_str().expect("a problem has a code").to_owned();
             assert!(refused.contains(&&*code), "{reply}");
             Some(Told {

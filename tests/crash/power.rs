@@ -14,7 +14,7 @@ use crate::checker::{Asked, Fault, check, stored};
 use crate::common::{ALL_SCOPES, Process, TENANT, make_key, tallybook, until_async};
 use crate::image::{Luck, Operation, Record, Syncs, files};
 use crate::kill::{ask_all, ready, spawn};
-use crate::load::{Clients, Plan, Seeded};
+use crate::load::{Clients, Plan, Seeded, Wishes};
 
 /// How many moments are cut out of one run.
 const CUTS: u64 = 60;
@@ -51,7 +51,7 @@ fn shim(into: &Path) -> PathBuf {
 }
 
 fn plan(seed: u64, first_client: usize) -> Plan {
-    Plan { seed, clients: 16, customers: 30, most_at_once: 8, first_client }
+    Plan { seed, clients: 16, customers: 30, most_at_once: 8, first_client, wishes: Wishes::Mixed }
 }
 
 /// Lets clients write until so many commands are acknowledged, then kills the server.

@@ -28,7 +28,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::checker::{Checked, Fault, check, stored};
 use crate::common::{ALL_SCOPES, DEADLINE, Process, TENANT, make_key, until_async};
 use crate::kill::{ask_all, ready};
-use crate::load::{Clients, Plan};
+use crate::load::{Clients, Plan, Wishes};
 
 /// One command in so many is not treated as it should be.
 const ONE_IN: u64 = 10_000;
@@ -281,7 +281,14 @@ async fn found(broken: Broken) -> Checked {
         .env(DATA, data);
     let mut process = Process::spawn(command);
     let seed = 31 + broken as u64;
-    let plan = Plan { seed, clients: 16, customers: 40, most_at_once: 60, first_client: 0 };
+    let plan = Plan {
+        seed,
+        clients: 16,
+        customers: 40,
+        most_at_once: 60,
+        first_client: 0,
+        wishes: Wishes::Mixed,
+    };
     let clients = Clients::start(plan);
     let client = ready(&mut process, &key).await;
     clients.write_to(Some(client.clone()));

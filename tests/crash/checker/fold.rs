@@ -92,7 +92,14 @@ fn missing(customer: Option<&Customer>, record: &Value) -> Option<String> {
         }
     }
     for (group, members) in command["patch"].as_object()? {
-        for (name, asked) in members.as_object()? {
+        let Some(members) = members.as_object() else {
+            // The key.
+            if customer.is_none_or(|customer| customer.document[group] != *members) {
+                return Some(group.clone());
+            }
+            continue;
+        };
+        for (name, asked) in members {
             let stands = customer.map_or(&Value::Null, |it| &it.document[group][name]);
             let same = match asked.as_object() {
                 // Merged: a member that is null is gone.

@@ -8,10 +8,11 @@
 pub(crate) mod amounts;
 pub(crate) mod chain;
 pub(crate) mod fold;
+mod keys;
 pub(crate) mod stored;
 pub(crate) mod views;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 use serde_json::Value;
@@ -84,6 +85,10 @@ pub(crate) enum Fault {
     ReportDoubled { customer_id: String, report_id: String },
     /// An event tells another value of before than the events before it add up to.
     OtherPast { customer_id: String, seq: u64, what: String },
+    /// Two living customers have one key.
+    KeyDoubled { key: String, holders: [String; 2] },
+    /// A slot has given its key to a customer that has it not.
+    KeyLeaked { key: String, holder: String },
     /// A read model differs from the fold.
     View { what: String, seen: String, folded: String },
 }
@@ -97,6 +102,8 @@ pub(crate) struct Checked {
     pub(crate) fold: Fold,
     /// Where a reader of each partition may stand who has seen all decisions: seq and head.
     pub(crate) ends: BTreeMap<u64, Vec<(u64, [u8; 32])>>,
+    /// Commands that wait for a slot's answer.
+    pub(crate) held: Vec<String>,
     /// What was seen.
     pub(crate) seen: Seen,
 }
@@ -112,6 +119,8 @@ pub(crate) struct Seen {
     pub(crate) decisions: usize,
     /// Of those, rejected.
     pub(crate) rejected: usize,
+    /// Of those, settled by a slot's answer.
+    pub(crate) settled: usize,
     /// Events.
     pub(crate) events: usize,
     /// Acknowledged commands.
@@ -120,11 +129,11 @@ pub(crate) struct Seen {
 
 impl fmt::Display for Seen {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { records, claims, decisions, rejected, events, acknowledged } = self;
+        let Self { records, claims, decisions, rejected, settled, events, acknowledged } = self;
         write!(
             formatter,
-            "{records} records, {claims} claims, {decisions} decisions ({rejected} rejected), \
-             {events} events, {acknowledged} acknowledged"
+            "{records} records, {claims} claims, {decisions} decisions ({rejected} rejected, \
+             {settled} settled), {events} events, {acknowledged} acknowledged"
         )
     }
 }
@@ -139,9 +148,9 @@ impl Checked {
 /// A client's command in the journal.
 #[derive(Debug)]
 struct Decided<'a> {
-    partition: u64,
-    seq: u64,
-    record: &'a Value,
+    counted: &'a Counted,
+    /// For one that was deferred: the decision in the end.
+    settled: Option<&'a Counted>,
 }
 
 /// Checks a journal against what clients sent and were told.
@@ -165,8 +174,13 @@ pub(crate) fn check(journal: &[Stored], asked: &[Asked]) -> Checked {
     order(asked, &decided, &mut faults);
     times(&counted, &mut faults);
     let fold = fold::fold(&counted, &mut faults);
+    let waits = |(id, it): (&&str, &Decided<'_>)| it.waits().then(|| (*id).to_owned());
+    let held: Vec<String> = decided.iter().filter_map(waits).collect();
+    if held.is_empty() {
+        faults.extend(keys::check(&counted, &fold));
+    }
     faults.truncate(MAX_FAULTS);
-    Checked { faults, fold, ends, seen }
+    Checked { faults, fold, ends, held, seen }
 }
 
 fn by_partition<'a>(
@@ -185,7 +199,7 @@ fn by_partition<'a>(
 }
 
 /// Finds the decision of each client's command. What was sent on, and what Tallybook sent itself, is
-/// none.
+/// none; but an answer of a slot settles the command that it names.
 fn decisions<'a>(
     counted: &'a [Counted],
     faults: &mut Vec<Fault>,
@@ -193,20 +207,40 @@ fn decisions<'a>(
 ) -> HashMap<&'a str, Decided<'a>> {
     const FOLLOW_UPS: [&str; 4] = ["ClaimKey", "SettleClaim", "ReleaseKey", "SettleRelease"];
     let mut decided: HashMap<&str, Decided<'_>> = HashMap::new();
-    for Counted { partition, seq, value: record, .. } in counted {
-        let command = &record["command"];
-        let outcome = &record["outcome"];
+    let mut followed: HashSet<&str> = HashSet::new();
+    let mut settled: HashMap<&str, &Counted> = HashMap::new();
+    for counted in counted {
+        let record = &counted.value;
+        let (command, outcome) = (&record["command"], &record["outcome"]);
         let Some(command_id) = command["command_id"].as_str() else { continue };
         seen.events += record["events"].as_array().map_or(0, Vec::len);
-        let follow_up = command["type"].as_str().is_some_and(|name| FOLLOW_UPS.contains(&name));
-        if follow_up || outcome.get("forwarded").is_some() {
+        if outcome.get("forwarded").is_some() {
+            continue;
+        }
+        let doubled = Fault::Doubled { command_id: command_id.to_owned() };
+        let follow_up = FOLLOW_UPS.iter().any(|name| command["type"] == *name);
+        if follow_up {
+            let held = command["claim"]["held"].as_str().unwrap_or_default();
+            let settles =
+                command["type"] == "SettleClaim" && outcome["rejected"]["code"] != "nothing_held";
+            let again = settles && settled.contains_key(held);
+            if !followed.insert(command_id) || again {
+                faults.push(doubled);
+            } else if settles {
+                settled.insert(held, counted);
+            }
             continue;
         }
         seen.decisions += 1;
         seen.rejected += usize::from(outcome.get("rejected").is_some());
-        let decision = Decided { partition: *partition, seq: *seq, record };
-        if decided.insert(command_id, decision).is_some() {
-            faults.push(Fault::Doubled { command_id: command_id.to_owned() });
+        if decided.insert(command_id, Decided { counted, settled: None }).is_some() {
+            faults.push(doubled);
+        }
+    }
+    for (held, counted) in settled {
+        if let Some(decision) = decided.get_mut(held) {
+            decision.settled = Some(counted);
+            seen.settled += 1;
         }
     }
     decided
@@ -231,7 +265,7 @@ fn answers(
             continue;
         };
         for (member, value) in asked.command.as_object().expect("a command is an object") {
-            if decision.record["command"][member] != *value {
+            if decision.counted.value["command"][member] != *value {
                 let (command_id, member) = (command_id.to_owned(), member.clone());
                 faults.push(Fault::Altered { command_id, member });
             }
@@ -259,56 +293,54 @@ impl Asked {
 }
 
 impl Decided<'_> {
+    /// Tells whether a slot's answer is missing.
+    fn waits(&self) -> bool {
+        self.settled.is_none() && self.counted.value["outcome"].get("deferred").is_some()
+    }
+
     /// Gives the first thing that a client was told otherwise.
     fn differs_from(&self, told: &Told) -> Option<&'static str> {
-        let outcome = &self.record["outcome"];
-        let body = &outcome[&told.outcome];
+        let told_in_the_end = told.outcome != "deferred";
+        let Counted { partition, seq, value: record, .. } =
+            self.settled.filter(|_| told_in_the_end).unwrap_or(self.counted);
+        let body = &record["outcome"][&told.outcome];
         let text = |value: &Value| value.as_str().map(str::to_owned);
-        let version = body["to_version"].as_u64();
-        let differs = |seen: bool, same: bool| seen && !same;
-        if body.is_null() {
-            Some("outcome")
-        } else if differs(
-            told.position.is_some(),
-            told.position == Some((self.partition, self.seq)),
-        ) || told.position.is_none() && told.outcome != "rejected"
-        {
-            Some("position")
-        } else if differs(
-            told.customer_id.is_some(),
-            told.customer_id == text(&body["customer_id"]),
-        ) {
-            Some("customer_id")
-        } else if differs(
-            told.version.is_some(),
-            told.outcome != "accepted" || told.version == version,
-        ) {
-            Some("version")
-        } else if differs(
-            told.events.is_some(),
-            told.events.as_ref() == Some(&self.record["events"]),
-        ) {
-            Some("events")
-        } else if told.outcome == "rejected" && told.code != text(&body["code"]) {
-            Some("code")
-        } else {
-            None
-        }
+        let position = match told.position {
+            Some(position) => position == (*partition, *seq),
+            // A customer that is not known has the same answer always, without a place.
+            None => told.outcome == "rejected",
+        };
+        let customer_id =
+            told.customer_id.is_none() || told.customer_id == text(&body["customer_id"]);
+        let version = told.version.is_none() || told.version == body["to_version"].as_u64();
+        let events = told.events.as_ref().is_none_or(|events| *events == record["events"]);
+        let code = told.outcome != "rejected" || told.code == text(&body["code"]);
+        let checks = [
+            ("outcome", !body.is_null()),
+            ("position", position),
+            ("customer_id", customer_id),
+            ("version", version),
+            ("events", events),
+            ("code", code),
+        ];
+        checks.into_iter().find(|(_, same)| !same).map(|(what, _)| what)
     }
 }
 
-/// Checks that what one client sent to one customer was decided in the order in which it was sent.
+/// Checks that what one client sent to one customer was decided in the order in which it was sent. A
+/// key may change hands: then its customer lives on another partition, without an order between them.
 fn order(asked: &[Asked], decided: &HashMap<&str, Decided<'_>>, faults: &mut Vec<Fault>) {
-    let mut last: HashMap<(usize, String), (u64, u64)> = HashMap::new();
+    let mut last: HashMap<(usize, String, u64), (u64, u64)> = HashMap::new();
     let mut in_order: Vec<&Asked> = asked.iter().collect();
     in_order.sort_by_key(|asked| (asked.client, asked.number));
-    for asked in in_order {
-        let Some(decision) = decided.get(asked.id()) else { continue };
-        let key = (asked.client, asked.command["customer"].to_string());
-        if let Some((earlier, seq)) = last.insert(key, (asked.number, decision.seq))
-            && seq > decision.seq
+    for Asked { client, number, command, .. } in in_order {
+        let id = command["command_id"].as_str().unwrap_or_default();
+        let Some(Decided { counted, .. }) = decided.get(id) else { continue };
+        let key = (*client, command["customer"].to_string(), counted.partition);
+        if let Some((earlier, seq)) = last.insert(key, (*number, counted.seq))
+            && seq > counted.seq
         {
-            faults.push(Fault::Reordered { client: asked.client, earlier, later: asked.number });
+            faults.push(Fault::Reordered { client: *client, earlier, later: *number });
         }
     }
 }
