@@ -20,6 +20,7 @@ pub mod ids;
 pub mod text;
 pub mod money;
 pub mod time;
+mod calendar;
 pub mod period;
 pub mod field;
 pub mod json;

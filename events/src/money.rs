@@ -254,6 +254,9 @@ fn exact_sum(a: Decimal, b: Decimal) -> Option<Decimal> {
 
 /// Reads a JSON number's text (or the same in a string): no sign but in the exponent.
 fn parse_decimal(text: &str) -> Result<Decimal, TextError> {
+    if let Some(decimal) = usual_decimal(text.as_bytes()) {
+        return Ok(decimal);
+    }
     if text.len() > MAX_TEXT {
         return Err(TextError::new("is out of range: too many digits"));
     }
@@ -281,6 +284,25 @@ fn parse_decimal(text: &str) -> Result<Decimal, TextError> {
     shift(decimal.normalize(), exponent).ok_or_else(out_of_range)
 }
 
+/// Reads up to 18 digits with at most one point among them; nothing for any other text, right or wrong.
+fn usual_decimal(text: &[u8]) -> Option<Decimal> {
+    let (mut mantissa, mut point) = (0_i64, None);
+    if text.len() > 19 || !text.first()?.is_ascii_digit() || !text.last()?.is_ascii_digit() {
+        return None;
+    }
+    for (at, byte) in text.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' if at < 18 || point.is_some() => {
+                mantissa = mantissa * 10 + i64::from(byte - b'0')
+            }
+            b'.' if point.is_none() => point = Some(at),
+            _ => return None,
+        }
+    }
+    let scale = point.map_or(0, |at| text.len() - at - 1);
+    Some(Decimal::new(mantissa, u32::try_from(scale).ok()?))
+}
+
 /// Multiplies by a power of ten, exactly.
 fn shift(decimal: Decimal, exponent: i32) -> Option<Decimal> {
     if decimal.is_zero() || exponent == 0 {
@@ -296,8 +318,54 @@ fn shift(decimal: Decimal, exponent: i32) -> Option<Decimal> {
     Decimal::try_from_i128_with_scale(mantissa, scale).ok()
 }
 
+/// A decimal as text: the last of the bytes, from the index on.
+struct DecimalText([u8; DECIMAL_TEXT], usize);
+
+/// Longest text of a decimal: a sign, 29 digits, a point.
+const DECIMAL_TEXT: usize = 32;
+
+impl DecimalText {
+    fn of(decimal: Decimal) -> Self {
+        let mut text = [b'0'; DECIMAL_TEXT];
+        let scale = usize::try_from(decimal.scale()).unwrap_or(0);
+        let mut at = DECIMAL_TEXT;
+        let mut digits = 0;
+        let mut put = |byte: u8| {
+            at -= 1;
+            if let Some(place) = text.get_mut(at) {
+                *place = byte;
+            }
+        };
+        let mut rest = decimal.mantissa().unsigned_abs();
+        // Most fit in 64 bits, where dividing is fast.
+        while rest > 0 || digits <= scale {
+            if digits == scale && scale > 0 {
+                put(b'.');
+            }
+            let digit = if let Ok(small) = u64::try_from(rest) {
+                rest = u128::from(small / 10);
+                small % 10
+            } else {
+                let digit = rest % 10;
+                rest /= 10;
+                u64::try_from(digit).unwrap_or(0)
+            };
+            put(b'0' + u8::try_from(digit).unwrap_or(0));
+            digits += 1;
+        }
+        if decimal.mantissa() < 0 {
+            put(b'-');
+        }
+        Self(text, at)
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0[self.1..]).expect("digits and signs only")
+    }
+}
+
 fn serialize_decimal<S: Serializer>(decimal: &Decimal, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(decimal)
+    serializer.serialize_str(DecimalText::of(*decimal).as_str())
 }
 
 fn deserialize_decimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Decimal, D::Error> {
@@ -418,6 +486,43 @@ mod tests {
         assert_eq!(Amount::from_trillionths(10_i128.pow(24)), None);
         assert_eq!(Total::from_trillionths(-1).unwrap().to_string(), "-0.000000000001");
         assert_eq!(Total::from_trillionths(10_i128.pow(29)), None);
+    }
+
+    #[test]
+    fn it_prints_as_the_decimal_library_does() {
+        for text in [
+            "0",
+            "1",
+            "10",
+            "0.1",
+            "0.01",
+            "0.000000000001",
+            "999999999999.999999999999",
+            "12.5",
+            "100.05",
+            "18446744073709551615",
+            "18446744073709551616",
+            "79228162514264337593543950335",
+            "7.9228162514264337593543950335",
+            "0.9999999999999999999999999999",
+        ] {
+            let decimal: Decimal = text.parse().unwrap();
+            assert_eq!(DecimalText::of(decimal).as_str(), decimal.to_string(), "{text}");
+            if decimal != Decimal::ZERO {
+                assert_eq!(DecimalText::of(-decimal).as_str(), format!("-{text}"));
+            }
+        }
+        assert_eq!(DecimalText::of(-Decimal::ZERO).as_str(), "0");
+    }
+
+    #[test]
+    fn the_usual_text_is_read_as_any_other() {
+        for text in ["0", "7", "12.50", "0.001", "123456789012345678", "1.23456789012345678"] {
+            assert_eq!(usual_decimal(text.as_bytes()), Some(text.parse().unwrap()), "{text}");
+        }
+        for text in ["", ".", "1.", ".5", "-1", "1e3", "1.2.3", "1234567890123456789", "1 ", "٣"] {
+            assert_eq!(usual_decimal(text.as_bytes()), None, "{text}");
+        }
     }
 
     #[test]

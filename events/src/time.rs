@@ -4,16 +4,19 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::calendar;
 use crate::text::TextError;
 
 /// Microseconds of one second.
 pub const MICROS_PER_SECOND: i64 = 1_000_000;
 /// Microseconds of one hour.
 pub const MICROS_PER_HOUR: i64 = 3_600 * MICROS_PER_SECOND;
+/// Microseconds of one day.
+const MICROS_PER_DAY: i64 = 24 * MICROS_PER_HOUR;
 /// 1970-01-01T00:00:00Z, the earliest moment.
 const EARLIEST: i64 = 0;
 /// 9999-12-31T23:59:59.999999Z, the latest moment.
@@ -74,6 +77,9 @@ impl Timestamp {
 impl FromStr for Timestamp {
     type Err = TextError;
     fn from_str(text: &str) -> Result<Self, TextError> {
+        if let Some(moment) = Self::usual(text.as_bytes()) {
+            return Ok(moment);
+        }
         let refused = || TextError::new("is not a time in RFC 3339, like 2026-01-31T12:00:00Z");
         let bytes = text.as_bytes();
         // RFC 3339 wants `T`, no comma and a zone; chrono is more lenient in places.
@@ -93,35 +99,80 @@ impl FromStr for Timestamp {
     }
 }
 
-impl fmt::Display for Timestamp {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let moment = self.to_chrono();
-        let mut text = [0_u8; 27];
-        text.copy_from_slice(b"0000-00-00T00:00:00.000000Z");
-        let year = u32::try_from(moment.year()).unwrap_or(0);
+/// A moment as text: so many of the bytes.
+struct MomentText([u8; 27], usize);
+
+impl MomentText {
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0[..self.1]).expect("digits and signs only")
+    }
+}
+
+impl Timestamp {
+    /// Writes the moment with no fraction, milliseconds or microseconds: the shortest that is exact.
+    fn text(self) -> MomentText {
+        let (day, micros) = (self.0.div_euclid(MICROS_PER_DAY), self.0.rem_euclid(MICROS_PER_DAY));
+        let (year, month, date) = calendar::date_of(day);
+        let second = micros / MICROS_PER_SECOND;
+        let mut text = *b"0000-00-00T00:00:00.000000Z";
         for (at, width, value) in [
             (0, 4, year),
-            (5, 2, moment.month()),
-            (8, 2, moment.day()),
-            (11, 2, moment.hour()),
-            (14, 2, moment.minute()),
-            (17, 2, moment.second()),
-            (20, 6, moment.nanosecond() / 1_000),
+            (5, 2, month),
+            (8, 2, date),
+            (11, 2, second / 3_600),
+            (14, 2, second / 60 % 60),
+            (17, 2, second % 60),
+            (20, 6, micros % MICROS_PER_SECOND),
         ] {
             put_digits(&mut text[at..at + width], value);
         }
-        // No fraction, milliseconds or microseconds: the shortest that is exact.
-        let length = match &text[20..26] {
+        let end = match &text[20..26] {
             b"000000" => 19,
             [_, _, _, b'0', b'0', b'0'] => 23,
             _ => 26,
         };
-        text[length] = b'Z';
-        formatter.write_str(std::str::from_utf8(&text[..=length]).map_err(|_| fmt::Error)?)
+        text[end] = b'Z';
+        MomentText(text, end + 1)
+    }
+
+    /// Reads the usual spelling, `2026-01-31T12:00:00Z` with up to six digits of a second; nothing for
+    /// any other, right or wrong.
+    fn usual(text: &[u8]) -> Option<Self> {
+        let number = |range: std::ops::Range<usize>| {
+            text.get(range)?.iter().try_fold(0_i64, |sum, byte| {
+                byte.is_ascii_digit().then(|| sum * 10 + i64::from(byte - b'0'))
+            })
+        };
+        let signs = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
+        if signs.iter().any(|(at, sign)| text.get(*at) != Some(sign)) {
+            return None;
+        }
+        let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
+        let fraction = match text.get(19..)? {
+            b"Z" => 0,
+            [b'.', digits @ .., b'Z'] if (1..=6).contains(&digits.len()) => {
+                let scale = 10_i64.pow(6 - u32::try_from(digits.len()).ok()?);
+                number(20..20 + digits.len())? * scale
+            }
+            _ => return None,
+        };
+        let year = number(0..4)?;
+        if hour > 23 || minute > 59 || second > 59 || year < 1_970 {
+            return None;
+        }
+        let day = calendar::day_of(year, number(5..7)?, number(8..10)?)?;
+        let seconds = (hour * 60 + minute) * 60 + second;
+        Some(Self(day * MICROS_PER_DAY + seconds * MICROS_PER_SECOND + fraction))
     }
 }
 
-fn put_digits(place: &mut [u8], mut value: u32) {
+impl fmt::Display for Timestamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.text().as_str())
+    }
+}
+
+fn put_digits(place: &mut [u8], mut value: i64) {
     for digit in place.iter_mut().rev() {
         *digit = b'0' + u8::try_from(value % 10).unwrap_or(0);
         value /= 10;
@@ -136,7 +187,7 @@ impl fmt::Debug for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.text().as_str())
     }
 }
 
