@@ -293,7 +293,7 @@ fn usual_decimal(text: &[u8]) -> Option<Decimal> {
     for (at, byte) in text.iter().enumerate() {
         match byte {
             b'0'..=b'9' if at < 18 || point.is_some() => {
-                mantissa = mantissa * 10 + i64::from(byte - b'0')
+                mantissa = mantissa * 10 + i64::from(byte - b'0');
             }
             b'.' if point.is_none() => point = Some(at),
             _ => return None,
