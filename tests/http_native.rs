@@ -358,8 +358,11 @@ async fn the_operator_sees_that_it_lives_and_what_it_does() {
     assert_eq!(nobody.get("/version").await.at("/version"), json!(env!("CARGO_PKG_VERSION")));
     server.client().post(CUSTOMERS, &json!({"key": "acme"})).await.expect(201);
     let metrics = nobody.get("/metrics").await.text;
-    let line =
-        r#"tallybook_http_requests_total{route="/api/v1/customers",method="POST",status="201"} 1"#;
-    assert!(metrics.lines().any(|told| told == line), "{metrics}");
+    for line in [
+        r#"tallybook_http_requests_total{route="/api/v1/customers",method="POST",status="201"} 1"#,
+        r#"tallybook_decisions_total{outcome="accepted"} 1"#,
+    ] {
+        assert!(metrics.lines().any(|told| told == line), "{line} is not in {metrics}");
+    }
     server.stop();
 }

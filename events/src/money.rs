@@ -105,13 +105,13 @@ impl FromStr for Amount {
 
 impl fmt::Display for Amount {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, formatter)
+        formatter.pad(DecimalText::of(self.0).as_str())
     }
 }
 
 impl fmt::Debug for Amount {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, formatter)
+        fmt::Display::fmt(self, formatter)
     }
 }
 
@@ -211,13 +211,13 @@ impl FromStr for Total {
 
 impl fmt::Display for Total {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, formatter)
+        formatter.pad(DecimalText::of(self.0).as_str())
     }
 }
 
 impl fmt::Debug for Total {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, formatter)
+        fmt::Display::fmt(self, formatter)
     }
 }
 

@@ -126,6 +126,8 @@ pub(super) async fn start(config: ServeConfig) -> anyhow::Result<Running> {
         TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     let address = listener.local_addr().context("the listener has no address")?;
     folder.make()?;
+    // Before the parts: they find their counters when they begin.
+    let metrics = metrics();
     let options = Options { partitions, ..Options::default() };
     let journal: Arc<dyn Journal> =
         Arc::new(SqliteJournal::open(folder.path(), &options, Box::new(end_process))?);
@@ -156,7 +158,7 @@ pub(super) async fn start(config: ServeConfig) -> anyhow::Result<Running> {
         timeouts: gateway::Timeouts::default(),
     };
     let ready = readiness(Arc::clone(&processor), projector.status());
-    let operations = Operations { ready: Arc::clone(&ready), metrics: metrics() };
+    let operations = Operations { ready: Arc::clone(&ready), metrics };
     let (stop_listening, stopping) = oneshot::channel::<()>();
     let router = gateway::router(gateway, operations);
     let listening =

@@ -68,6 +68,7 @@ impl LocalInbox {
         for (command, reply) in commands.into_iter().zip(replies) {
             let partition = Partition::of(command.home(), partitions);
             let json = Bytes::from(serde_json::to_vec(&command).expect("a command is JSON"));
+            let command = Box::new(command);
             let incoming = Incoming { command, json, source: SourceRef::Local, reply: Some(reply) };
             match batches.iter_mut().find(|(of, _)| *of == partition) {
                 Some((_, batch)) => batch.push(incoming),

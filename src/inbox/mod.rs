@@ -74,7 +74,7 @@ pub trait Inbox: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct Incoming {
     /// The command.
-    pub command: Command,
+    pub command: Box<Command>,
     /// The command as JSON, as it is recorded.
     pub json: Bytes,
     /// Where it came from.

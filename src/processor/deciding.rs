@@ -3,35 +3,27 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
-use tallybook_events::chain::Offset;
-use tallybook_events::codec::{self, DecisionParts, Record as JournalRecord};
-use tallybook_events::command::{Command, CommandBody, Routed};
+use tallybook_events::codec::{self, DecisionParts};
+use tallybook_events::command::{Command, Routed};
 use tallybook_events::decision::{
-    Accepted, Decision, Deferred, Outcome, Rejection, RejectionCode, SourceRef,
+    Accepted, Deferred, Outcome, Rejection, RejectionCode, SourceRef,
 };
 use tallybook_events::event::Event;
-use tallybook_events::ids::{CustomerId, Partition, Position};
+use tallybook_events::ids::{CustomerId, Partition};
 use tallybook_events::time::Timestamp;
 
 use super::MAX_AHEAD;
 use super::memory::MemoryKey;
 use super::owner::{Ahead, Owner};
+use super::repeats::refuse;
 use super::state::subject;
 use crate::decisions::{Ask, Decided, RULES, Verdict};
-use crate::inbox::{Answer, InboxError, Incoming, ReplyTo};
+use crate::inbox::{Answer, Incoming, ReplyTo};
 
 /// Most hops within a partition before a command is refused: slot to customer is one.
 const MAX_HOPS: usize = 4;
 /// Bytes that a usual record takes.
 const USUAL_RECORD: usize = 1_024;
-
-/// Where an earlier decision of the same command was found.
-enum Earlier {
-    /// Decided ahead, not counted yet.
-    Ahead(usize),
-    /// In the journal.
-    Recorded(Box<Decision>),
-}
 
 impl Owner {
     /// Decides what waits, as far as may be decided ahead.
@@ -74,147 +66,8 @@ impl Owner {
         self.decide(incoming, key, idempotency);
     }
 
-    /// Looks a command up; `is_it` tells a true hit from a chance one.
-    fn earlier(
-        &self,
-        key: MemoryKey,
-        is_it: impl Fn(&Command) -> bool,
-    ) -> Result<Option<Earlier>, InboxError> {
-        if let Some(seq) = self.ahead_keys.get(&key) {
-            let first = self.ahead.front().map_or(0, |ahead| ahead.seq);
-            let index = usize::try_from(seq.saturating_sub(first)).unwrap_or(usize::MAX);
-            if self.ahead.get(index).is_some_and(|ahead| is_it(&ahead.command)) {
-                return Ok(Some(Earlier::Ahead(index)));
-            }
-        }
-        let Some(offset) = self.state.memory.place(key) else { return Ok(None) };
-        let decision = self.decision_at(offset)?;
-        Ok(decision.filter(|decision| is_it(&decision.command)).map(Earlier::Recorded))
-    }
-
-    fn decision_at(&self, offset: Offset) -> Result<Option<Box<Decision>>, InboxError> {
-        let record = self.read_one(offset).map_err(|error| {
-            tracing::warn!(partition = self.partition.0, offset, %error, "an earlier decision cannot be read");
-            InboxError::Unknown
-        })?;
-        match record.as_deref().map(codec::read) {
-            Some(Ok(JournalRecord::Decision(decision))) => Ok(Some(decision)),
-            Some(Ok(JournalRecord::Claim(_)) | Err(_)) | None => Ok(None),
-        }
-    }
-
-    /// The same command id again.
-    fn repeat(&mut self, incoming: Incoming, earlier: Earlier) {
-        let same = match &earlier {
-            Earlier::Ahead(index) => self
-                .ahead
-                .get(*index)
-                .is_some_and(|ahead| incoming.command.asks_the_same(&ahead.command)),
-            Earlier::Recorded(decision) => incoming.command.asks_the_same(&decision.command),
-        };
-        if !same {
-            let code = RejectionCode::CommandIdReused;
-            let detail = "the command id was used before, for something else";
-            return self.refuse_unrecorded(incoming, Rejection::at(code, "/command_id", detail));
-        }
-        match earlier {
-            Earlier::Ahead(index) => {
-                if let (Some(ahead), Some(reply)) = (self.ahead.get_mut(index), incoming.reply) {
-                    ahead.repeats.push(reply);
-                }
-            }
-            Earlier::Recorded(decision) => self.answer_recorded(incoming, *decision),
-        }
-    }
-
-    /// The same idempotency key again, under another command id.
-    fn repeat_by_key(&mut self, incoming: Incoming, earlier: Earlier) {
-        let same = |command: &Command| match (
-            &incoming.command.context.fingerprint,
-            &command.context.fingerprint,
-        ) {
-            (Some(ours), Some(theirs)) => ours == theirs,
-            _ => incoming.command.asks_the_same(command),
-        };
-        let is_same = match &earlier {
-            Earlier::Ahead(index) => {
-                self.ahead.get(*index).is_some_and(|ahead| same(&ahead.command))
-            }
-            Earlier::Recorded(decision) => same(&decision.command),
-        };
-        if !is_same {
-            let code = RejectionCode::IdempotencyKeyReused;
-            return self.refuse_unrecorded(
-                incoming,
-                Rejection::new(code, "the idempotency key was used before, for another request"),
-            );
-        }
-        match earlier {
-            Earlier::Ahead(_) => refuse(incoming.reply, InboxError::InFlight),
-            Earlier::Recorded(decision) => self.answer_recorded(incoming, *decision),
-        }
-    }
-
-    /// Answers as it was answered when it was decided.
-    fn answer_recorded(&mut self, incoming: Incoming, decision: Decision) {
-        if decision.command.body.command_type().is_follow_up() {
-            // What follows from it may have been lost on the way: it is sent again.
-            let id = decision.command.home();
-            let follow_ups = self.state.record(id).follow_ups(&Decided {
-                command: &decision.command,
-                id,
-                decided_at: decision.decided_at,
-                outcome: &decision.outcome,
-                events: &decision.events,
-            });
-            return self.send(follow_ups);
-        }
-        let command_id = decision.command.command_id;
-        let decision = match &decision.outcome {
-            Outcome::Forwarded { to, .. } => {
-                // It was sent on, and may have been lost on the way: it goes again, and is a repeat there.
-                match to {
-                    Some(to) => self.forward(incoming, *to),
-                    None => self.shared.push(incoming),
-                };
-                return;
-            }
-            Outcome::Deferred(_) => {
-                let key = MemoryKey::settled(&decision.command.scope, command_id);
-                let settled =
-                    match self.state.memory.place(key).map(|offset| self.decision_at(offset)) {
-                        None => None,
-                        Some(Ok(settled)) => settled,
-                        Some(Err(error)) => return refuse(incoming.reply, error),
-                    };
-                let Some(settled) = settled else {
-                    if let Some(reply) = incoming.reply {
-                        let key = (decision.command.scope, command_id);
-                        self.held_replies.entry(key).or_default().push(reply);
-                    }
-                    return;
-                };
-                *settled
-            }
-            Outcome::Accepted(_) | Outcome::Rejected(_) | Outcome::DeadLettered { .. } => decision,
-        };
-        let events = serde_json::to_vec(&decision.events).expect("events are JSON");
-        let answer = Answer {
-            command_id,
-            position: Some(Position { partition: self.partition, seq: decision.seq }),
-            decided_at: decision.decided_at,
-            outcome: decision.outcome,
-            events: Bytes::from(events),
-            repeated: true,
-            preview: None,
-        };
-        if let Some(reply) = incoming.reply {
-            reply.answer(Ok(answer));
-        }
-    }
-
     /// Sends a command to the customer that its slot named.
-    fn forward(&self, mut incoming: Incoming, to: Routed) -> Partition {
+    pub(super) fn forward(&self, mut incoming: Incoming, to: Routed) -> Partition {
         incoming.command.routed = Some(to);
         incoming.json =
             Bytes::from(serde_json::to_vec(&incoming.command).expect("a command is JSON"));
@@ -222,7 +75,7 @@ impl Owner {
     }
 
     /// Runs the rules, following a slot to a customer of the same partition.
-    fn judge(&self, mut command: Command) -> (Verdict, Command, CustomerId) {
+    fn judge(&self, mut command: Box<Command>) -> (Verdict, Box<Command>, CustomerId) {
         let decided_at = self.now();
         for _ in 0..MAX_HOPS {
             let id = command.home();
@@ -250,7 +103,7 @@ impl Owner {
     }
 
     /// Gives the time of the next decision: the clock's, but never before the last one.
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         let now = self.shared.clock.now();
         self.state.decided_at.map_or(now, |last| last.max(now))
     }
@@ -363,52 +216,6 @@ impl Owner {
         });
     }
 
-    /// Gives an answer to all who wait for it.
-    pub(super) fn answer(
-        &mut self,
-        command: &Command,
-        answer: Answer,
-        reply: Option<ReplyTo>,
-        repeats: Vec<ReplyTo>,
-    ) {
-        if let CommandBody::SettleClaim(settlement) = &command.body {
-            let held = settlement.claim.held;
-            for reply in
-                self.held_replies.remove(&(command.scope.clone(), held)).unwrap_or_default()
-            {
-                reply.answer(Ok(Answer { command_id: held, ..answer.clone() }));
-            }
-        }
-        match &answer.outcome {
-            Outcome::Deferred(_) => {
-                let waiting: Vec<_> = reply.into_iter().chain(repeats).collect();
-                if !waiting.is_empty() {
-                    let key = (command.scope.clone(), command.command_id);
-                    self.held_replies.entry(key).or_default().extend(waiting);
-                }
-            }
-            Outcome::Forwarded { to, .. } => {
-                // The reply went along; repeats that came in between go the same way.
-                for reply in repeats {
-                    let (command, json) = (command.clone(), Bytes::new());
-                    let incoming =
-                        Incoming { command, json, source: SourceRef::Local, reply: Some(reply) };
-                    if let Some(to) = to {
-                        self.forward(incoming, *to);
-                    }
-                }
-            }
-            Outcome::Accepted(_) | Outcome::Rejected(_) | Outcome::DeadLettered { .. } => {
-                for reply in repeats {
-                    reply.answer(Ok(Answer { repeated: true, ..answer.clone() }));
-                }
-                if let Some(reply) = reply {
-                    reply.answer(Ok(answer));
-                }
-            }
-        }
-    }
-
     /// Decides without recording, and shows what would be.
     fn preview(&self, incoming: Incoming) {
         let command_id = incoming.command.command_id;
@@ -442,20 +249,6 @@ impl Owner {
                 preview,
             }));
         }
-    }
-
-    /// Says no without a record: the command id or the idempotency key has its decision already.
-    fn refuse_unrecorded(&self, incoming: Incoming, rejection: Rejection) {
-        let Some(reply) = incoming.reply else { return };
-        reply.answer(Ok(Answer {
-            command_id: incoming.command.command_id,
-            position: None,
-            decided_at: self.now(),
-            outcome: Outcome::Rejected(rejection),
-            events: Bytes::from_static(b"[]"),
-            repeated: false,
-            preview: None,
-        }));
     }
 }
 
@@ -492,7 +285,7 @@ fn outcome_of(verdict: Verdict, id: CustomerId, version: u64) -> (Outcome, Vec<E
 struct Deciding {
     key: MemoryKey,
     idempotency: Option<MemoryKey>,
-    command: Command,
+    command: Box<Command>,
     json: Bytes,
     source: SourceRef,
     reply: Option<ReplyTo>,
@@ -500,10 +293,4 @@ struct Deciding {
     outcome: Outcome,
     events: Vec<Event>,
     follow_ups: Vec<Command>,
-}
-
-fn refuse(reply: Option<ReplyTo>, error: InboxError) {
-    if let Some(reply) = reply {
-        reply.answer(Err(error));
-    }
 }

@@ -4,7 +4,8 @@
 //! - `memory`: which commands were decided, to answer a repeat like the first time.
 //! - `state`: the customers of a partition, and what a journal record does to them.
 //! - `owner`: one partition: restore, claim, read up to the claim, append, judge, answer.
-//! - `deciding`: repeats first, then the rules; records are written and appended ahead.
+//! - `deciding`: the rules, and the records that are written and appended ahead; `repeats`: what was
+//!   asked before; `answering`: what counts is answered; `trouble`: beginning anew, or stopping for good.
 //! - `worker`: the threads that drive owners.
 
 mod ownership;
@@ -12,6 +13,9 @@ mod memory;
 mod state;
 mod owner;
 mod deciding;
+mod repeats;
+mod answering;
+mod trouble;
 mod worker;
 #[cfg(test)]
 mod model;

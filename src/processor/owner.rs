@@ -4,28 +4,24 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
-use rand::Rng as _;
 use tallybook_events::chain::{Chain, Halt, Offset};
 use tallybook_events::command::Command;
 use tallybook_events::decision::{Outcome, SourceRef};
-use tallybook_events::ids::{CommandId, Partition, Position, Scope};
+use tallybook_events::ids::{CommandId, Partition, Scope};
 use tallybook_events::time::Timestamp;
 
+use super::answering::Counters;
 use super::memory::MemoryKey;
 use super::ownership::{Fetched, Ownership, Step, UpTo};
-use super::state::{PartitionState, RestoreError, restore};
+use super::state::{PartitionState, restore};
+use super::trouble::Trouble;
 use super::worker::{PartitionStatus, Shared};
 use super::{READ_BYTES, READ_RECORDS};
-use crate::inbox::{Answer, Incoming, ReplyTo};
+use crate::inbox::{Incoming, ReplyTo};
 use crate::journal::{Appender, Delivery, JournalError};
-
-/// First and longest pause before an ownership is tried again.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(2));
-/// How long a held command waits before its claim is asked again.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A record decided ahead.
 #[derive(Debug)]
@@ -33,7 +29,7 @@ pub(super) struct Ahead {
     pub(super) key: MemoryKey,
     pub(super) idempotency: Option<MemoryKey>,
     pub(super) seq: u64,
-    pub(super) command: Command,
+    pub(super) command: Box<Command>,
     pub(super) json: Bytes,
     pub(super) source: SourceRef,
     pub(super) decided_at: Timestamp,
@@ -46,52 +42,6 @@ pub(super) struct Ahead {
     pub(super) follow_ups: Vec<Command>,
 }
 
-/// Why an owner stops for good, or begins anew.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    /// Begin anew (R4).
-    Reclaim(&'static str),
-    /// Stop for good.
-    Halt(String),
-}
-
-impl From<Halt> for Trouble {
-    fn from(halt: Halt) -> Self {
-        Self::Halt(chain_of(&halt))
-    }
-}
-
-impl From<JournalError> for Trouble {
-    fn from(error: JournalError) -> Self {
-        match error {
-            JournalError::Unavailable(_) => Self::Reclaim("the journal does not answer"),
-            JournalError::Closed => Self::Reclaim("the journal is closed"),
-            JournalError::Damaged { .. } => Self::Halt(chain_of(&error)),
-        }
-    }
-}
-
-impl From<RestoreError> for Trouble {
-    fn from(error: RestoreError) -> Self {
-        match error {
-            RestoreError::Journal { source, .. } => source.into(),
-            RestoreError::Halt { source, .. } => source.into(),
-        }
-    }
-}
-
-/// Gives an error with all its causes in one line.
-fn chain_of(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
 /// The owner of one partition.
 pub(super) struct Owner {
     pub(super) partition: Partition,
@@ -100,8 +50,8 @@ pub(super) struct Owner {
     pub(super) ownership: Ownership,
     pub(super) appender: Option<Box<dyn Appender>>,
     /// Counts appenders: what an older one delivers is none of ours any more.
-    generation: u64,
-    claim_pending: bool,
+    pub(super) generation: u64,
+    pub(super) claim_pending: bool,
     /// Commands that are not decided yet.
     pub(super) waiting: VecDeque<Incoming>,
     /// Decided and not counted, oldest first; in step with the ownership's.
@@ -110,12 +60,13 @@ pub(super) struct Owner {
     pub(super) ahead_keys: HashMap<MemoryKey, u64>,
     /// Who waits for a held command.
     pub(super) held_replies: HashMap<(Scope, CommandId), Vec<ReplyTo>>,
+    pub(super) counters: Counters,
     /// Records to be appended next.
     pub(super) batch: Vec<Bytes>,
-    failures: u32,
-    resume_at: Option<Instant>,
-    asked_at: Instant,
-    halted: bool,
+    pub(super) failures: u32,
+    pub(super) resume_at: Option<Instant>,
+    pub(super) asked_at: Instant,
+    pub(super) halted: bool,
 }
 
 impl Owner {
@@ -132,6 +83,7 @@ impl Owner {
             ahead: VecDeque::new(),
             ahead_keys: HashMap::new(),
             held_replies: HashMap::new(),
+            counters: Counters::find(),
             batch: Vec::new(),
             failures: 0,
             resume_at: Some(Instant::now()),
@@ -330,108 +282,7 @@ impl Owner {
         Ok(())
     }
 
-    /// The oldest record decided ahead counts: remember it, answer, send what follows from it.
-    fn counted(&mut self, offset: Offset) {
-        let Some(ahead) = self.ahead.pop_front() else { return };
-        self.ahead_keys.remove(&ahead.key);
-        if let Some(key) = ahead.idempotency {
-            self.ahead_keys.remove(&key);
-        }
-        self.state.remember(&ahead.command, offset, ahead.decided_at);
-        let answer = Answer {
-            command_id: ahead.command.command_id,
-            position: Some(Position { partition: self.partition, seq: ahead.seq }),
-            decided_at: ahead.decided_at,
-            outcome: ahead.outcome,
-            events: ahead.events,
-            repeated: false,
-            preview: None,
-        };
-        self.answer(&ahead.command, answer, ahead.reply, ahead.repeats);
-        self.send(ahead.follow_ups);
-    }
-
-    /// Begins anew, or stops for good.
-    fn trouble(&mut self, trouble: Trouble) {
-        self.appender = None;
-        self.claim_pending = false;
-        self.batch.clear();
-        match trouble {
-            Trouble::Halt(why) => self.halt(why),
-            Trouble::Reclaim(why) => self.reclaim(why),
-        }
-    }
-
-    fn halt(&mut self, why: String) {
-        tracing::error!(
-            partition = self.partition.0,
-            why,
-            "partition halts: nothing is decided on it any more"
-        );
-        self.halted = true;
-        self.generation += 1;
-        self.set_status(PartitionStatus::Halted { why });
-        self.waiting.clear();
-        self.ahead.clear();
-        self.ahead_keys.clear();
-        self.held_replies.clear();
-    }
-
-    /// R4: throws away what was decided ahead; its commands wait again, in their order.
-    fn reclaim(&mut self, why: &'static str) {
-        self.failures += 1;
-        self.generation += 1;
-        tracing::warn!(
-            partition = self.partition.0,
-            why,
-            ahead = self.ahead.len(),
-            "ownership begins anew"
-        );
-        metrics::counter!("tallybook_reclaims_total", "partition" => self.partition.to_string())
-            .increment(1);
-        self.set_status(PartitionStatus::Restoring);
-        let chain = self.ownership.chain().clone();
-        if self.ahead.is_empty() {
-            self.ownership = Ownership::restoring(chain);
-        } else {
-            self.state = PartitionState::default();
-            self.ownership = Ownership::restoring(Chain::default());
-        }
-        self.ahead_keys.clear();
-        for ahead in std::mem::take(&mut self.ahead).into_iter().rev() {
-            let Ahead { command, json, source, reply, repeats, .. } = ahead;
-            for reply in repeats {
-                let (command, json) = (command.clone(), json.clone());
-                self.waiting.push_front(Incoming { command, json, source, reply: Some(reply) });
-            }
-            self.waiting.push_front(Incoming { command, json, source, reply });
-        }
-        let pause = if self.failures <= 1 {
-            Duration::ZERO
-        } else {
-            let longest = PAUSE.0.saturating_mul(1 << self.failures.min(16)).min(PAUSE.1);
-            rand::rng().random_range(PAUSE.0..=longest)
-        };
-        self.resume_at = Some(Instant::now() + pause);
-    }
-
-    /// Asks again for what waits for a slot's answer.
-    fn ask_again(&mut self) {
-        if self.asked_at.elapsed() >= ASK_AGAIN {
-            self.asked_at = Instant::now();
-            self.send(self.state.unanswered());
-        }
-    }
-
-    /// Sends commands of our own to the partitions where they are decided.
-    pub(super) fn send(&self, commands: Vec<Command>) {
-        for command in commands {
-            let json = Bytes::from(serde_json::to_vec(&command).expect("a command is JSON"));
-            self.shared.push(Incoming { command, json, source: SourceRef::Local, reply: None });
-        }
-    }
-
-    fn set_status(&self, status: PartitionStatus) {
+    pub(super) fn set_status(&self, status: PartitionStatus) {
         self.shared.set_status(self.partition, status);
     }
 }

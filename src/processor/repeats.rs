@@ -1,0 +1,183 @@
+//! How an owner answers what was asked before: like the first time, from the journal.
+
+use bytes::Bytes;
+use tallybook_events::chain::Offset;
+use tallybook_events::codec::{self, Record as JournalRecord};
+use tallybook_events::command::Command;
+use tallybook_events::decision::{Decision, Outcome, Rejection, RejectionCode};
+use tallybook_events::ids::Position;
+
+use super::memory::MemoryKey;
+use super::owner::Owner;
+use crate::decisions::Decided;
+use crate::inbox::{Answer, InboxError, Incoming, ReplyTo};
+
+/// Where an earlier decision of the same command was found.
+pub(super) enum Earlier {
+    /// Decided ahead, not counted yet.
+    Ahead(usize),
+    /// In the journal.
+    Recorded(Box<Decision>),
+}
+
+impl Owner {
+    /// Looks a command up; `is_it` tells a true hit from a chance one.
+    pub(super) fn earlier(
+        &self,
+        key: MemoryKey,
+        is_it: impl Fn(&Command) -> bool,
+    ) -> Result<Option<Earlier>, InboxError> {
+        if let Some(seq) = self.ahead_keys.get(&key) {
+            let first = self.ahead.front().map_or(0, |ahead| ahead.seq);
+            let index = usize::try_from(seq.saturating_sub(first)).unwrap_or(usize::MAX);
+            if self.ahead.get(index).is_some_and(|ahead| is_it(&ahead.command)) {
+                return Ok(Some(Earlier::Ahead(index)));
+            }
+        }
+        let Some(offset) = self.state.memory.place(key) else { return Ok(None) };
+        let decision = self.decision_at(offset)?;
+        Ok(decision.filter(|decision| is_it(&decision.command)).map(Earlier::Recorded))
+    }
+
+    pub(super) fn decision_at(&self, offset: Offset) -> Result<Option<Box<Decision>>, InboxError> {
+        let record = self.read_one(offset).map_err(|error| {
+            tracing::warn!(partition = self.partition.0, offset, %error, "an earlier decision cannot be read");
+            InboxError::Unknown
+        })?;
+        match record.as_deref().map(codec::read) {
+            Some(Ok(JournalRecord::Decision(decision))) => Ok(Some(decision)),
+            Some(Ok(JournalRecord::Claim(_)) | Err(_)) | None => Ok(None),
+        }
+    }
+
+    /// The same command id again.
+    pub(super) fn repeat(&mut self, incoming: Incoming, earlier: Earlier) {
+        let same = match &earlier {
+            Earlier::Ahead(index) => self
+                .ahead
+                .get(*index)
+                .is_some_and(|ahead| incoming.command.asks_the_same(&ahead.command)),
+            Earlier::Recorded(decision) => incoming.command.asks_the_same(&decision.command),
+        };
+        if !same {
+            let code = RejectionCode::CommandIdReused;
+            let detail = "the command id was used before, for something else";
+            return self.refuse_unrecorded(incoming, Rejection::at(code, "/command_id", detail));
+        }
+        match earlier {
+            Earlier::Ahead(index) => {
+                if let (Some(ahead), Some(reply)) = (self.ahead.get_mut(index), incoming.reply) {
+                    ahead.repeats.push(reply);
+                }
+            }
+            Earlier::Recorded(decision) => self.answer_recorded(incoming, *decision),
+        }
+    }
+
+    /// The same idempotency key again, under another command id.
+    pub(super) fn repeat_by_key(&mut self, incoming: Incoming, earlier: Earlier) {
+        let same = |command: &Command| match (
+            &incoming.command.context.fingerprint,
+            &command.context.fingerprint,
+        ) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            _ => incoming.command.asks_the_same(command),
+        };
+        let is_same = match &earlier {
+            Earlier::Ahead(index) => {
+                self.ahead.get(*index).is_some_and(|ahead| same(&ahead.command))
+            }
+            Earlier::Recorded(decision) => same(&decision.command),
+        };
+        if !is_same {
+            let code = RejectionCode::IdempotencyKeyReused;
+            return self.refuse_unrecorded(
+                incoming,
+                Rejection::new(code, "the idempotency key was used before, for another request"),
+            );
+        }
+        match earlier {
+            Earlier::Ahead(_) => refuse(incoming.reply, InboxError::InFlight),
+            Earlier::Recorded(decision) => self.answer_recorded(incoming, *decision),
+        }
+    }
+
+    /// Answers as it was answered when it was decided.
+    pub(super) fn answer_recorded(&mut self, incoming: Incoming, decision: Decision) {
+        if decision.command.body.command_type().is_follow_up() {
+            // What follows from it may have been lost on the way: it is sent again.
+            let id = decision.command.home();
+            let follow_ups = self.state.record(id).follow_ups(&Decided {
+                command: &decision.command,
+                id,
+                decided_at: decision.decided_at,
+                outcome: &decision.outcome,
+                events: &decision.events,
+            });
+            return self.send(follow_ups);
+        }
+        let command_id = decision.command.command_id;
+        let decision = match &decision.outcome {
+            Outcome::Forwarded { to, .. } => {
+                // It was sent on, and may have been lost on the way: it goes again, and is a repeat there.
+                match to {
+                    Some(to) => self.forward(incoming, *to),
+                    None => self.shared.push(incoming),
+                };
+                return;
+            }
+            Outcome::Deferred(_) => {
+                let key = MemoryKey::settled(&decision.command.scope, command_id);
+                let settled =
+                    match self.state.memory.place(key).map(|offset| self.decision_at(offset)) {
+                        None => None,
+                        Some(Ok(settled)) => settled,
+                        Some(Err(error)) => return refuse(incoming.reply, error),
+                    };
+                let Some(settled) = settled else {
+                    if let Some(reply) = incoming.reply {
+                        let key = (decision.command.scope, command_id);
+                        self.held_replies.entry(key).or_default().push(reply);
+                    }
+                    return;
+                };
+                *settled
+            }
+            Outcome::Accepted(_) | Outcome::Rejected(_) | Outcome::DeadLettered { .. } => decision,
+        };
+        let events = serde_json::to_vec(&decision.events).expect("events are JSON");
+        let answer = Answer {
+            command_id,
+            position: Some(Position { partition: self.partition, seq: decision.seq }),
+            decided_at: decision.decided_at,
+            outcome: decision.outcome,
+            events: Bytes::from(events),
+            repeated: true,
+            preview: None,
+        };
+        if let Some(reply) = incoming.reply {
+            reply.answer(Ok(answer));
+        }
+    }
+
+    /// Says no without a record: the command id or the idempotency key has its decision already.
+    pub(super) fn refuse_unrecorded(&self, incoming: Incoming, rejection: Rejection) {
+        let Some(reply) = incoming.reply else { return };
+        reply.answer(Ok(Answer {
+            command_id: incoming.command.command_id,
+            position: None,
+            decided_at: self.now(),
+            outcome: Outcome::Rejected(rejection),
+            events: Bytes::from_static(b"[]"),
+            repeated: false,
+            preview: None,
+        }));
+    }
+}
+
+/// Answers that there is no decision.
+pub(super) fn refuse(reply: Option<ReplyTo>, error: InboxError) {
+    if let Some(reply) = reply {
+        reply.answer(Err(error));
+    }
+}
