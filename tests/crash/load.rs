@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
@@ -14,6 +14,8 @@ use crate::common::{Client, Reply};
 
 /// How long a client without an answer waits for another server before it asks the same one again.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How long a client asks for one answer, over all servers.
+const PATIENCE: Duration = Duration::from_mins(2);
 /// Most reports of a client that it may send again or correct, per customer.
 const MAX_REMEMBERED: usize = 8;
 
@@ -171,7 +173,9 @@ impl Writer {
                 let number = u64::try_from(self.log.len()).expect("a length fits");
                 self.log.push(Asked { client: self.client, number, command, told: None, mark: 0 });
             }
+            let began = Instant::now();
             while self.log[first..].iter().any(|asked| asked.told.is_none()) {
+                assert!(began.elapsed() < PATIENCE, "no answer to {:?}", self.log.last());
                 let Ok(there) = server.wait_for(Option::is_some).await.map(|there| there.clone())
                 else {
                     return self;
