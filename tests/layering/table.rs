@@ -145,6 +145,3 @@ pub(super) const BANNED: [&[&str]; 6] = [
 ];
 /// The dialects: none may name another.
 pub(super) const DIALECTS: [&str; 5] = ["respan", "zerodrift", "flexprice", "proxy", "autumn"];
-/// FIXME: sources that are longer than [`MAX_LINES`] and are to be split by concept.
-pub(super) const TOO_LONG_YET: [&str; 3] =
-    ["src/processor/deciding.rs", "src/processor/owner.rs", "src/journal/adversarial.rs"];
