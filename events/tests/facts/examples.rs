@@ -245,31 +245,35 @@ pub(crate) fn update() -> Command {
     }
 }
 
+fn profile_patch() -> ProfilePatch {
+    ProfilePatch {
+        name: Patch::Set(text("Jane Doe")),
+        first_name: Patch::Set(text("Jane")),
+        last_name: Patch::Clear,
+        email: Patch::Set(text("jane@example.com")),
+        phone: Patch::Set(text("+14155550123")),
+        metadata: Patch::Set(BTreeMap::from([
+            (text("plan"), Some(json("\"pro\""))),
+            (text("old"), None),
+        ])),
+        replace_metadata: Edit::Set(BTreeMap::from([(text("a"), json("[1.50]"))])),
+        fingerprint: Patch::Clear,
+        send_email_receipts: Edit::Set(true),
+        address: Patch::Set(AddressPatch {
+            line1: Patch::Set(text("1 Main Street")),
+            line2: Patch::Clear,
+            city: Patch::Set(text("Berlin")),
+            state: Patch::Set(text("")),
+            postal_code: Patch::Set(text("10115")),
+            country: Patch::Set(text("DE")),
+        }),
+    }
+}
+
 fn patch() -> CustomerPatch {
     CustomerPatch {
         key: Edit::Set(text("user-124")),
-        profile: Edit::Set(ProfilePatch {
-            name: Patch::Set(text("Jane Doe")),
-            first_name: Patch::Set(text("Jane")),
-            last_name: Patch::Clear,
-            email: Patch::Set(text("jane@example.com")),
-            phone: Patch::Set(text("+14155550123")),
-            metadata: Patch::Set(BTreeMap::from([
-                (text("plan"), Some(json("\"pro\""))),
-                (text("old"), None),
-            ])),
-            replace_metadata: Edit::Set(BTreeMap::from([(text("a"), json("[1.50]"))])),
-            fingerprint: Patch::Clear,
-            send_email_receipts: Edit::Set(true),
-            address: Patch::Set(AddressPatch {
-                line1: Patch::Set(text("1 Main Street")),
-                line2: Patch::Clear,
-                city: Patch::Set(text("Berlin")),
-                state: Patch::Set(text("")),
-                postal_code: Patch::Set(text("10115")),
-                country: Patch::Set(text("DE")),
-            }),
-        }),
+        profile: Edit::Set(profile_patch()),
         contract: Edit::Set(ContractPatch {
             tier: Patch::Set(text("growth")),
             status: Edit::Set(Status::Active),
@@ -378,6 +382,27 @@ pub(crate) fn claim() -> Claimed {
     Claimed { term: 4, owner: "node \"b\"".into(), at: text("2026-11-24T05:31:00Z") }
 }
 
+fn profile() -> Profile {
+    Profile {
+        name: Some("Jane Doe".into()),
+        first_name: Some("Jane".into()),
+        last_name: Some("Doe".into()),
+        email: Some("jane@example.com".into()),
+        phone: Some("+14155550123".into()),
+        metadata: BTreeMap::from([("plan".into(), json("\"pro\""))]),
+        fingerprint: Some("f1".into()),
+        send_email_receipts: true,
+        address: Address {
+            line1: Some("1 Main Street".into()),
+            line2: Some("c/o Doe".into()),
+            city: Some("Berlin".into()),
+            state: Some("BE".into()),
+            postal_code: Some("10115".into()),
+            country: Some("DE".into()),
+        },
+    }
+}
+
 /// Gives a customer document with every member.
 pub(crate) fn document() -> CustomerDocument {
     CustomerDocument {
@@ -389,24 +414,7 @@ pub(crate) fn document() -> CustomerDocument {
         created_at: text("2026-01-01T00:00:00Z"),
         updated_at: text("2026-11-24T05:30:00.000001Z"),
         archived_at: Some(text("2026-11-24T05:30:00.000001Z")),
-        profile: Profile {
-            name: Some("Jane Doe".into()),
-            first_name: Some("Jane".into()),
-            last_name: Some("Doe".into()),
-            email: Some("jane@example.com".into()),
-            phone: Some("+14155550123".into()),
-            metadata: BTreeMap::from([("plan".into(), json("\"pro\""))]),
-            fingerprint: Some("f1".into()),
-            send_email_receipts: true,
-            address: Address {
-                line1: Some("1 Main Street".into()),
-                line2: Some("c/o Doe".into()),
-                city: Some("Berlin".into()),
-                state: Some("BE".into()),
-                postal_code: Some("10115".into()),
-                country: Some("DE".into()),
-            },
-        },
+        profile: profile(),
         contract: Contract {
             tier: Some(text("growth")),
             status: Status::Suspended,
