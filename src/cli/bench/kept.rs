@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use tallybook_events::chain::Offset;
@@ -50,6 +50,20 @@ const MISCHIEF: Mischief = Mischief {
 const READ_RECORDS: usize = 16_384;
 /// Most bytes that are read at once.
 const READ_BYTES: usize = 32 << 20;
+
+/// Records that the journal alone is handed at a time.
+const HANDED_OVER: usize = 1_024;
+/// How long a delivery may take.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// What the same records took otherwise.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Floors {
+    /// The bare library.
+    pub(super) bare: Duration,
+    /// The journal, with nothing around it.
+    pub(super) alone: Duration,
+}
 
 /// The journal of a run.
 pub(super) struct Kept {
@@ -123,32 +137,58 @@ impl Kept {
         self.sqlite.as_ref().map_or(0, |journal| journal.commits().commits)
     }
 
-    /// Measures the floor: the bare library inserts the records written since `from` into a file of its
-    /// own, with as many transactions. Nothing for a journal in memory.
+    /// Measures the floor, the bare library inserting the records written since `from` into a file of its
+    /// own with as many transactions, and the journal alone, taking the same records with many in flight.
+    /// Nothing for a journal in memory.
     ///
     /// # Errors
-    /// When the journal cannot be read or the file not be written.
+    /// When the journal cannot be read or a file not be written.
     pub(super) fn floor(
         &self,
         from: &[(Partition, Offset)],
         commits: u64,
-    ) -> anyhow::Result<Option<Duration>> {
+    ) -> anyhow::Result<Option<Floors>> {
         if self.sqlite.is_none() {
             return Ok(None);
         }
         let records = self.since(from)?;
+        let alone = self.alone(&records)?;
         let per_commit = u64::try_from(records.len())?.div_ceil(commits.max(1)).max(1);
-        let path = self.folder.join("floor.db");
-        let floor =
-            sqlite::floor::insert(&path, self.partitions, records, usize::try_from(per_commit)?)
-                .context("measuring the floor")?;
-        for suffix in ["", "-wal", "-shm"] {
-            let file = self.folder.join(format!("floor.db{suffix}"));
-            if file.exists() {
-                std::fs::remove_file(file)?;
+        let folder = tempfile::tempdir_in(&self.folder)?;
+        let path = folder.path().join("floor.db");
+        let per_commit = usize::try_from(per_commit)?;
+        let bare = sqlite::floor::insert(&path, self.partitions, records, per_commit)
+            .context("measuring the floor")?;
+        Ok(Some(Floors { bare: bare.elapsed, alone }))
+    }
+
+    /// Appends records to an empty journal of the same kind and waits until all are delivered.
+    fn alone(&self, records: &[(Partition, bytes::Bytes)]) -> anyhow::Result<Duration> {
+        let folder = tempfile::tempdir_in(&self.folder)?;
+        let journal = open_file(folder.path(), Some(self.partitions))?;
+        let (told, delivered) = std::sync::mpsc::channel();
+        let mut appenders = Vec::new();
+        for partition in (0..self.partitions).map(Partition) {
+            let told = told.clone();
+            // Nobody listens any more once all are counted.
+            let sink = Box::new(move |deliveries: Vec<_>| {
+                let _ = told.send(deliveries.len());
+            });
+            appenders.push((partition, journal.appender(partition, sink)?));
+        }
+        let began = Instant::now();
+        for batch in records.chunks(HANDED_OVER) {
+            for (partition, appender) in &mut appenders {
+                let of_it = batch.iter().filter(|(of, _)| of == partition);
+                appender.append(of_it.map(|(_, record)| record.clone()).collect())?;
             }
         }
-        Ok(Some(floor.elapsed))
+        let mut missing = records.len();
+        while missing > 0 {
+            let count = delivered.recv_timeout(PATIENCE).context("the journal does not deliver")?;
+            missing = missing.saturating_sub(count);
+        }
+        Ok(began.elapsed())
     }
 
     /// Reads the records written since `from`, the partitions taking turns as they did.

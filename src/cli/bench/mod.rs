@@ -16,7 +16,7 @@ use tallybook_events::chain::Chain;
 use tallybook_events::ids::Partition;
 use tallybook_events::time::Timestamp;
 
-use self::kept::{JournalKind, Kept};
+use self::kept::{Floors, JournalKind, Kept};
 use self::load::{Load, Pace};
 use self::workload::{Generator, NOW_MICROS, Workload};
 use crate::clock::FixedClock;
@@ -54,7 +54,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N")]
     customers: Option<u64>,
     /// Commands in one call
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u64).range(1..=4096))]
     batch: u64,
     /// Calls that are not answered yet
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=16))]
@@ -107,6 +107,8 @@ struct Report {
     floor_per_second: Option<f64>,
     /// `per_second` by `floor_per_second`.
     ratio: Option<f64>,
+    /// The journal with nothing around it, taking the same records with many in flight, by the floor.
+    journal_ratio: Option<f64>,
     /// Reading the journal into memory.
     replay_seconds: f64,
     /// From opening the journal to owning all partitions.
@@ -176,7 +178,7 @@ type States = Vec<(Partition, PartitionState)>;
 /// What a run came to.
 struct Measured {
     load: Load,
-    floor: Option<Duration>,
+    floor: Option<Floors>,
     commits: u64,
     customers: usize,
     digest: String,
@@ -202,7 +204,9 @@ fn measure(arguments: &Arguments, kept: &Kept) -> anyhow::Result<Measured> {
         let (ends, commits) = (kept.ends()?, kept.commits());
         load.drive(&inbox, commands, pace)?;
         if let Some(elapsed) = kept.floor(&ends, kept.commits() - commits)? {
-            floor = Some(floor.unwrap_or_default() + elapsed);
+            let sum: Floors = floor.unwrap_or_default();
+            let (bare, alone) = (sum.bare + elapsed.bare, sum.alone + elapsed.alone);
+            floor = Some(Floors { bare, alone });
         }
         rest -= count;
         if arguments.journal == JournalKind::Adversarial && rest % RIVAL_EVERY == 0 {
@@ -264,7 +268,7 @@ fn report(
     let seconds = load.elapsed.as_secs_f64();
     let commands = load.commands as f64;
     let recorded = (load.commands - load.repeated) as f64;
-    let floor_per_second = floor.map(|floor| recorded / floor.as_secs_f64());
+    let floor_per_second = floor.map(|floor| recorded / floor.bare.as_secs_f64());
     let (journal, durability) = arguments.journal.labels();
     Report {
         workload: arguments.workload.as_str(),
@@ -286,6 +290,7 @@ fn report(
         cpu_ns_per_command: load.cpu.map(|cpu| cpu.as_nanos() as f64 / commands),
         floor_per_second,
         ratio: floor_per_second.map(|floor| recorded / seconds / floor),
+        journal_ratio: floor.map(|floor| floor.bare.as_secs_f64() / floor.alone.as_secs_f64()),
         replay_seconds,
         cold_start_seconds,
         views,
