@@ -131,8 +131,19 @@ fn locate<'a, T: Deserialize<'a>>(text: &'a str, error: serde_json::Error) -> Fa
     let mut deserializer = serde_json::Deserializer::from_str(text);
     match serde_path_to_error::deserialize::<_, T>(Strict(&mut deserializer)) {
         Ok(_) => Fault::whole(FaultKind::Invalid, describe(&error)),
-        Err(found) => place(pointer(found.path()), &describe(found.inner())),
+        Err(found) => nulls(text, place(pointer(found.path()), &describe(found.inner()))),
     }
+}
+
+/// Says in plain words when what is wrong is a `null`: serde has other words for each type.
+fn nulls(text: &str, fault: Fault) -> Fault {
+    let value = serde_json::from_str::<serde_json::Value>(text).ok();
+    let is_null = value
+        .is_some_and(|value| value.pointer(&fault.pointer).is_some_and(serde_json::Value::is_null));
+    if is_null && fault.kind == FaultKind::Invalid {
+        return Fault { detail: "may not be null".into(), ..fault };
+    }
+    fault
 }
 
 /// Tells kinds of faults apart by serde's words, and makes the place as exact as they allow.
@@ -240,6 +251,20 @@ mod tests {
             (r#"{"profile":{"metadata":{"a":1,"a":2}}}"#, K::Repeated, "/profile/metadata/a"),
         ] {
             assert_eq!(patch(text), (kind, pointer.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_null_where_none_may_be_is_called_so() {
+        for (text, pointer) in [
+            (r#"{"contract":{"status":null}}"#, "/contract/status"),
+            (r#"{"profile":null}"#, "/profile"),
+            (r#"{"profile":{"send_email_receipts":null}}"#, "/profile/send_email_receipts"),
+            (r#"{"budget":{"markup_percentage":null}}"#, "/budget/markup_percentage"),
+            (r#"{"key":null}"#, "/key"),
+        ] {
+            let fault = read::<CustomerPatch>(text).unwrap_err();
+            assert_eq!((&*fault.pointer, &*fault.detail), (pointer, "may not be null"), "{text}");
         }
     }
 
