@@ -74,9 +74,12 @@ impl Owner {
         self.shared.push(incoming)
     }
 
-    /// Runs the rules, following a slot to a customer of the same partition.
-    fn judge(&self, mut command: Box<Command>) -> (Verdict, Box<Command>, CustomerId) {
-        let decided_at = self.now();
+    /// Runs the rules as of a moment, following a slot to a customer of the same partition.
+    fn judge(
+        &self,
+        mut command: Box<Command>,
+        decided_at: Timestamp,
+    ) -> (Verdict, Box<Command>, CustomerId) {
         for _ in 0..MAX_HOPS {
             let id = command.home();
             let record = self.state.record(id);
@@ -111,7 +114,9 @@ impl Owner {
     fn decide(&mut self, incoming: Incoming, key: MemoryKey, idempotency: Option<MemoryKey>) {
         let Incoming { command, json, source, reply } = incoming;
         let asked_routed = command.routed;
-        let (verdict, mut command, id) = self.judge(command);
+        // One reading of the clock: what the rules saw is what is recorded.
+        let decided_at = self.now();
+        let (verdict, mut command, id) = self.judge(command, decided_at);
         let version = self.state.record(id).version();
         let mut reply = reply;
         let (outcome, events) = if let Verdict::Forward(to) = verdict {
@@ -126,7 +131,6 @@ impl Owner {
         } else {
             outcome_of(verdict, id, version)
         };
-        let decided_at = self.now();
         let follow_ups = self.apply(&command, id, decided_at, &outcome, &events);
         command.routed = asked_routed;
         self.write_ahead(Deciding {
@@ -219,8 +223,8 @@ impl Owner {
     /// Decides without recording, and shows what would be.
     fn preview(&self, incoming: Incoming) {
         let command_id = incoming.command.command_id;
-        let (verdict, command, id) = self.judge(incoming.command.clone());
         let decided_at = self.now();
+        let (verdict, command, id) = self.judge(incoming.command.clone(), decided_at);
         let record = self.state.record(id);
         let version = record.version();
         if let Verdict::Forward(to) = verdict {

@@ -1,5 +1,7 @@
 //! Are commands decided once, recorded, and answered the same again?
 
+use tallybook_events::decision::Rejection;
+
 use super::*;
 
 #[test]
@@ -139,6 +141,39 @@ fn a_dry_run_shows_and_records_nothing() {
     command.context.dry_run = false;
     assert!(!running.send(vec![command]).remove(0).unwrap().repeated);
     running.stop();
+}
+
+/// A clock that moves on whenever it is read.
+#[derive(Debug, Default)]
+struct TickingClock(std::sync::atomic::AtomicI64);
+
+impl crate::clock::Clock for TickingClock {
+    fn now(&self) -> Timestamp {
+        now().plus_micros(self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+    }
+    fn command_id(&self) -> CommandId {
+        CommandId(Uuid::nil())
+    }
+    fn customer_id(&self) -> CustomerId {
+        CustomerId(Uuid::nil())
+    }
+}
+
+#[test]
+fn the_moment_that_the_rules_saw_is_the_one_that_is_recorded() {
+    fn telling(_: &Record, ask: &Ask<'_>) -> Verdict {
+        let code = RejectionCode::UnknownCustomer;
+        Verdict::Rejected(Rejection::new(code, ask.decided_at.to_string()))
+    }
+    let journal = MemoryJournal::new(1);
+    let clock = Arc::new(TickingClock::default());
+    let config = config(journal.reopen(), "one");
+    let running = start(ProcessorConfig { decide: telling, clock, ..config });
+    let answer = running.ask(&create("acme"));
+    let told = Rejection::new(RejectionCode::UnknownCustomer, answer.decided_at.to_string());
+    assert_eq!(answer.outcome, Outcome::Rejected(told));
+    running.stop();
+    assert_eq!(decisions_of(&journal)[0].decided_at, answer.decided_at);
 }
 
 #[test]
