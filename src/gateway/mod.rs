@@ -1,9 +1,10 @@
 //! The gateway: requests become commands and questions, decisions and rows become answers.
 //!
 //! What all dialects share is here: who calls (`auth`), how much (`limits`), reading a body and
-//! its JSON, handing a command over and waiting until its decision can be seen (`submit`). How a
-//! request and an answer look, errors too, is each dialect's own: `native` is ours, others will stand
-//! beside it. The gateway knows the inbox, the queries and the store of keys by their ports only.
+//! its JSON, handing a command over and waiting until its decision can be seen (`submit`), the table of
+//! operations that routes and documents are made of (`contract`), what stands before each handler
+//! (`guard`). How a request and an answer look, errors too, is each dialect's own: `native` is ours,
+//! the others are `dialects`. The gateway knows the inbox, the queries and the store of keys by their ports only.
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,7 +32,10 @@ mod idempotency;
 mod trace;
 mod customer;
 mod submit;
+mod contract;
+mod guard;
 mod native;
+mod dialects;
 #[cfg(test)]
 mod testing;
 

@@ -1,21 +1,24 @@
-//! The native API, under `/api/v1`: every route in one place, and what its handlers share.
+//! The native API, under `/api/v1`: what its handlers share, and how it says no.
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
 use super::Core;
+use super::auth::{self, AuthError};
+use super::guard::{Refusal, Voice, guard};
+use super::observe::Panicked;
+use contract::contract;
 use problem::Problem;
 
+mod contract;
 mod problem;
 mod refusals;
-mod guard;
 mod parameters;
 mod conditions;
 mod asked;
@@ -30,32 +33,51 @@ mod tests;
 /// The way that commands of the native API came in, as it stands in the journal.
 const SOURCE: &str = "api";
 
-/// Gives the routes, each whole: a nested router would hide the prefix from the handlers.
+/// Gives the routes, with their guard.
 pub(crate) fn routes(core: &Arc<Core>) -> Router {
-    Router::new()
-        .route("/api/v1/commands", post(commands::post))
-        .route("/api/v1/customers", get(customers::list).post(customers::create))
-        .route(
-            "/api/v1/customers/{customer}",
-            get(customers::show).patch(customers::update).delete(customers::archive),
-        )
-        .route("/api/v1/customers/{customer}/timeline", get(history::timeline))
-        .route("/api/v1/customers/{customer}/usage", get(history::usage))
-        .route("/api/v1/usage", post(usage::post))
-        .route_layer(from_fn_with_state(Arc::clone(core), guard::guard))
+    contract()
+        .routes()
+        .route_layer(from_fn_with_state(Arc::clone(core), guard::<Native>))
         .with_state(Arc::clone(core))
 }
 
-/// Answers a request for a path that nothing is at.
-pub(crate) async fn no_such_path() -> Response {
-    Problem::new(StatusCode::NOT_FOUND, "unknown_path", "there is nothing at this path")
-        .into_response()
+/// How the native API says no.
+pub(crate) struct Native;
+
+impl Voice for Native {
+    fn credential(headers: &HeaderMap) -> Result<&str, AuthError> {
+        auth::either(headers)
+    }
+
+    fn refuse(refusal: Refusal, _: &HeaderMap) -> Response {
+        let problem = match refusal {
+            Refusal::Unauthorized(error) => error.into(),
+            Refusal::RateExceeded(exceeded) => exceeded.into(),
+            Refusal::Overloaded => Problem::overloaded(),
+            Refusal::TimedOut => Problem::timed_out(),
+            Refusal::Panicked => Panicked.into(),
+            Refusal::NoSuchPath => {
+                let detail = "there is nothing at this path";
+                Problem::new(StatusCode::NOT_FOUND, "unknown_path", detail)
+            }
+            // The router adds `Allow`.
+            Refusal::NoSuchMethod => {
+                let detail = "this path does not take this method; see the header Allow";
+                Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+            }
+        };
+        problem.into_response()
+    }
 }
 
-/// Answers a request with a method that its path does not take. The router adds `Allow`.
-pub(crate) async fn no_such_method() -> Response {
-    let detail = "this path does not take this method; see the header Allow";
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail).into_response()
+/// Answers a request for a path that nothing is at.
+pub(crate) fn no_such_path(headers: &HeaderMap) -> Response {
+    Native::refuse(Refusal::NoSuchPath, headers)
+}
+
+/// Answers a request with a method that its path does not take.
+pub(crate) async fn no_such_method(headers: HeaderMap) -> Response {
+    Native::refuse(Refusal::NoSuchMethod, &headers)
 }
 
 /// Answers with JSON.
