@@ -1,0 +1,22 @@
+//! Recorded pairs of requests and answers, for each dialect: what its vendor documents, played against
+//! the running server. They are in `tests/dialects/<name>/*.json`, and were written from the vendors'
+//! documents, not from what comes out here.
+
+mod common;
+#[path = "dialects/ordered.rs"]
+mod ordered;
+#[path = "dialects/pattern.rs"]
+mod pattern;
+#[path = "dialects/recorded.rs"]
+mod recorded;
+#[path = "dialects/keys.rs"]
+mod keys;
+#[path = "dialects/play.rs"]
+mod play;
+
+use play::play;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_own_api_plays_by_its_recordings() {
+    play("native", 3).await;
+}
