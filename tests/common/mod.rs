@@ -17,6 +17,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub mod node;
+mod once;
+pub mod python;
+
 /// How long anything may take before a test gives up.
 pub const DEADLINE: Duration = Duration::from_mins(1);
 /// How long to wait between two looks at a condition.
