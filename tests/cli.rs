@@ -154,7 +154,8 @@ fn keys_are_made_listed_and_revoked() {
         key,
         serde_json::json!({
             "id": made.id, "tenant": "acme", "environment": "test", "scopes": "read,usage",
-            "rate": 0, "created_at": null, "revoked_at": null,
+            "rate": 0, "origin": "issued", "created_at": null, "rotated_at": null,
+            "former_until": null, "revoked_at": null,
         })
     );
     assert!(!listed.to_string().contains(&made.key), "a list shows no secret");
@@ -172,13 +173,15 @@ fn keys_are_listed_in_each_format() {
     let table = keys(folder.path(), &["list"]).stdout;
     let titles: Vec<_> = table.lines().next().unwrap_or_default().split_whitespace().collect();
     assert_eq!(
-        titles,
-        ["ID", "TENANT", "ENVIRONMENT", "SCOPES", "RATE", "CREATED_AT", "REVOKED_AT"]
+        titles.join(" "),
+        "ID TENANT ENVIRONMENT SCOPES RATE ORIGIN CREATED_AT ROTATED_AT FORMER_UNTIL REVOKED_AT"
     );
     let csv = keys(folder.path(), &["list", "--output", "csv"]).stdout;
     let mut rows = csv.split("\r\n");
-    assert_eq!(rows.next(), Some("id,tenant,environment,scopes,rate,created_at,revoked_at"));
+    let titles =
+        "id,tenant,environment,scopes,rate,origin,created_at,rotated_at,former_until,revoked_at";
+    assert_eq!(rows.next(), Some(titles));
     let row = rows.next().unwrap_or_default();
-    assert!(row.starts_with(&format!("{},acme,live,read,0,", made.id)), "{row}");
+    assert!(row.starts_with(&format!("{},acme,live,read,0,issued,", made.id)), "{row}");
     assert_eq!((rows.next(), rows.next()), (Some(""), None));
 }

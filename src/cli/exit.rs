@@ -106,9 +106,13 @@ fn of_link(link: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     }
     if let Some(keys) = link.downcast_ref::<KeyStoreError>() {
         return match keys {
-            KeyStoreError::Taken(_) => Some(Exit::Conflict),
+            KeyStoreError::Taken(_) | KeyStoreError::TextTaken(_) | KeyStoreError::Revoked(_) => {
+                Some(Exit::Conflict)
+            }
             KeyStoreError::Unknown(_) => Some(Exit::NotFound),
-            KeyStoreError::Damaged { .. } => Some(Exit::Failure),
+            KeyStoreError::Damaged { .. } | KeyStoreError::UnknownFormat { .. } => {
+                Some(Exit::Failure)
+            }
             KeyStoreError::Unavailable(_) => Some(Exit::Unavailable),
         };
     }

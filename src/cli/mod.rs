@@ -27,6 +27,7 @@ mod client;
 mod output;
 mod progress;
 mod folder;
+mod duration;
 mod exit;
 
 /// Event-sourced command processor for the customers of usage-billed products.
@@ -70,7 +71,7 @@ enum Command {
     Usage(usage::Arguments),
     /// Fold the whole journal into new read models, then switch to them; also beside a server
     Rebuild(rebuild::Arguments),
-    /// Make, list and revoke API keys
+    /// Make, import, list, rotate and revoke API keys
     Keys(keys::Arguments),
     /// Print the JSON Schemas of events, commands and records
     Schemas(schemas::Arguments),

@@ -8,7 +8,8 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
 use tallybook_events::ids::{Actor, Scope};
 
-use crate::keys::{ApiKey, KeyScope, KeyStore, Presented};
+use crate::clock::Clock;
+use crate::keys::{ApiKey, KeyScope, KeyStore, PREFIX, opened};
 
 /// The header that carries a key without a scheme.
 pub(crate) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -99,15 +100,20 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a st
     first.to_str().map(|text| Some(text.trim())).map_err(|_| AuthError::Refused)
 }
 
-/// Finds the key of which this is the text.
-pub(crate) fn identify(keys: &dyn KeyStore, credential: &str) -> Result<Caller, AuthError> {
-    let presented: Presented = credential.parse().map_err(|_| AuthError::Refused)?;
-    let key = keys.find(&presented.id).ok_or(AuthError::Refused)?;
-    if presented.opens(&key) && key.revoked_at.is_none() {
-        Ok(Caller(key))
-    } else {
-        Err(AuthError::Refused)
-    }
+/// Finds the key that a text opens, one of ours or an imported one.
+pub(crate) fn identify(
+    keys: &dyn KeyStore,
+    credential: &str,
+    clock: &dyn Clock,
+) -> Result<Caller, AuthError> {
+    opened(keys, credential, || clock.now()).map(Caller).ok_or(AuthError::Refused)
+}
+
+/// Tells whether a text that opened nothing looks like one of our own keys. For APIs that tell
+/// [`AuthError::Refused`] apart by how the key begins.
+#[expect(dead_code, reason = "the APIs that need it come next")]
+pub(crate) fn looks_like_ours(credential: &str) -> bool {
+    credential.starts_with(PREFIX)
 }
 
 #[cfg(test)]

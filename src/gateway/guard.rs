@@ -9,10 +9,10 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::Core;
 use super::auth::{self, AuthError, Caller};
 use super::limits::{Allowance, RateExceeded};
 use super::observe::{Panicked, catch_panic};
+use super::{Core, Gateway};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -72,7 +72,8 @@ pub(crate) async fn guard<V: Voice>(
 }
 
 fn caller<V: Voice>(core: &Core, headers: &HeaderMap) -> Result<Caller, AuthError> {
-    auth::identify(&*core.gateway.keys, V::credential(headers)?)
+    let Gateway { keys, clock, .. } = &core.gateway;
+    auth::identify(&**keys, V::credential(headers)?, &**clock)
 }
 
 async fn bounded<V: Voice>(core: &Core, request: Request, next: Next) -> Response {

@@ -27,7 +27,9 @@ use tower::ServiceExt;
 use super::{Gateway, Operations, Timeouts, router};
 use crate::clock::FixedClock;
 use crate::inbox::{Answer, Inbox, InboxError};
-use crate::keys::{ApiKey, IssuedKey, KeyId, KeyStore, KeyStoreError, issue};
+use crate::keys::{
+    ApiKey, Credential, Digest, Former, IssuedKey, KeyId, KeyStore, KeyStoreError, issue,
+};
 
 /// The moment at which all tests happen.
 pub(crate) const NOW: &str = "2026-03-15T12:00:00Z";
@@ -165,9 +167,27 @@ impl KeyStore for FakeKeys {
         self.0.lock().unwrap().values().cloned().collect()
     }
 
+    fn find_imported(&self, digest: &Digest) -> Option<Arc<ApiKey>> {
+        let credential = Credential::Imported(*digest);
+        self.list().into_iter().find(|key| key.credential == credential)
+    }
+
     fn insert(&self, key: &ApiKey) -> Result<(), KeyStoreError> {
         self.0.lock().unwrap().insert(key.id.clone(), Arc::new(key.clone()));
         Ok(())
+    }
+
+    fn rotate(
+        &self,
+        id: &KeyId,
+        credential: &Credential,
+        at: Timestamp,
+        until: Timestamp,
+    ) -> Result<(), KeyStoreError> {
+        let key = self.find(id).ok_or_else(|| KeyStoreError::Unknown(id.clone()))?;
+        let former = Some(Former { credential: key.credential, until });
+        let (credential, rotated_at) = (*credential, Some(at));
+        self.insert(&ApiKey { credential, former, rotated_at, ..(*key).clone() })
     }
 
     fn revoke(&self, id: &KeyId, at: Timestamp) -> Result<(), KeyStoreError> {

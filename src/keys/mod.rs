@@ -1,14 +1,18 @@
 //! API keys: who may ask what of which tenant. The port to the place where they are kept.
 //!
 //! A key is shown as `tb_{live|test}_{id}_{secret}`, once, when it is made. Of the secret only a
-//! digest is kept. The id is no secret: it is the actor of the commands that come in with the key.
+//! digest is kept. A key that somebody else issued can be *imported*: then it is any text, of which
+//! only a digest is kept, too. The id is no secret: it is the actor of the commands that come in with
+//! the key. A key can be *rotated*: it has a new secret of ours from then on, and the former one, ours
+//! or not, opens it until its time is over. So at most two texts open one key.
 //!
 //! # What is promised
 //!
-//! - [`KeyStore::find`] answers from memory, and what it answers is at most one second old, whichever
-//!   process made or revoked the key.
-//! - After [`KeyStore::insert`] and [`KeyStore::revoke`] have returned, the change is durable, and seen
-//!   by this store at once.
+//! - [`KeyStore::find`] and [`KeyStore::find_imported`] answer from memory, and what they answer is at
+//!   most one second old, whichever process made or changed the key.
+//! - After [`KeyStore::insert`], [`KeyStore::rotate`] and [`KeyStore::revoke`] have returned, the change
+//!   is durable, and seen by this store at once.
+//! - No two keys that are not revoked are opened by the same text.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,11 +20,13 @@ use std::str::FromStr;
 use tallybook_events::ids::{Actor, Scope};
 use tallybook_events::time::Timestamp;
 
+pub use credential::{Credential, Former, KeyText, MAX_TEXT, NoKeyText, opened};
 pub use scopes::{KeyScope, KeyScopes};
-pub use secret::{Digest, IssuedKey, Presented, Secret, issue};
+pub use secret::{Digest, IssuedKey, PREFIX, Presented, Secret, import, issue, reissue};
 
 mod scopes;
 mod secret;
+mod credential;
 pub mod sqlite;
 
 /// Requests per second of a key that was made without saying how many.
@@ -81,12 +87,40 @@ pub struct ApiKey {
     pub scopes: KeyScopes,
     /// Requests per second; 0 for no limit.
     pub rate_per_second: u32,
-    /// Digest of its secret.
-    pub digest: Digest,
+    /// What opens it.
+    pub credential: Credential,
+    /// What opened it before it was rotated last, if it was.
+    pub former: Option<Former>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it was rotated last, if it was.
+    pub rotated_at: Option<Timestamp>,
     /// When it was revoked, if it was.
     pub revoked_at: Option<Timestamp>,
+}
+
+impl ApiKey {
+    /// Makes a key as it is at first.
+    pub const fn new(
+        id: KeyId,
+        scope: Scope,
+        scopes: KeyScopes,
+        rate_per_second: u32,
+        credential: Credential,
+        created_at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            scope,
+            scopes,
+            rate_per_second,
+            credential,
+            former: None,
+            created_at,
+            rotated_at: None,
+            revoked_at: None,
+        }
+    }
 }
 
 /// Why the store of keys did not answer.
@@ -95,9 +129,23 @@ pub enum KeyStoreError {
     /// There is a key of that id already.
     #[error("key id {0} is taken")]
     Taken(KeyId),
+    /// The text that is to open a key opens another already.
+    #[error("the text opens the key {0} already")]
+    TextTaken(KeyId),
     /// There is no key of that id.
     #[error("no key has the id {0}")]
     Unknown(KeyId),
+    /// The key is revoked, and takes no new secret.
+    #[error("the key {0} is revoked")]
+    Revoked(KeyId),
+    /// A newer build has written the store.
+    #[error("the keys are in format {found}, this build knows {known} at most")]
+    UnknownFormat {
+        /// The format that they are in.
+        found: i64,
+        /// The format that this build writes.
+        known: i64,
+    },
     /// A stored key is not what it should be.
     #[error("stored key {id} is damaged: {what}")]
     Damaged {
@@ -119,11 +167,30 @@ pub trait KeyStore: Send + Sync + 'static {
     /// Gives all keys, revoked ones too, in the order in which they were made.
     fn list(&self) -> Vec<std::sync::Arc<ApiKey>>;
 
+    /// Gives the key that a text with this digest opens, or opened before it was rotated. Revoked keys
+    /// are not found. Answers from memory, by the digest, never blocks on I/O.
+    fn find_imported(&self, digest: &Digest) -> Option<std::sync::Arc<ApiKey>>;
+
     /// Keeps a new key. Blocks.
     ///
     /// # Errors
-    /// [`KeyStoreError::Taken`] when the id is taken, [`KeyStoreError::Unavailable`] when there is no answer.
+    /// [`KeyStoreError::Taken`] when the id is taken, [`KeyStoreError::TextTaken`] when it is an imported
+    /// key and its text opens another, [`KeyStoreError::Unavailable`] when there is no answer.
     fn insert(&self, key: &ApiKey) -> Result<(), KeyStoreError>;
+
+    /// Gives a key something else that opens it. What opened it before opens it on until
+    /// `former_until`; what opened it before that, no more. Blocks.
+    ///
+    /// # Errors
+    /// [`KeyStoreError::Unknown`] when there is none, [`KeyStoreError::Revoked`] when it is revoked,
+    /// [`KeyStoreError::Unavailable`] when there is no answer.
+    fn rotate(
+        &self,
+        id: &KeyId,
+        credential: &Credential,
+        at: Timestamp,
+        former_until: Timestamp,
+    ) -> Result<(), KeyStoreError>;
 
     /// Revokes a key; one that is revoked already stays as it is. Blocks.
     ///

@@ -1,6 +1,7 @@
-//! How a key is made and shown, and how one that is shown is compared.
+//! How a key of ours is made and shown, and how one that is shown is taken apart.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use rand::TryRngCore;
@@ -10,8 +11,10 @@ use subtle::ConstantTimeEq;
 use tallybook_events::ids::{Environment, Scope};
 use tallybook_events::time::Timestamp;
 
-use super::{ApiKey, KeyId, KeyScopes, KeyStoreError};
+use super::{ApiKey, Credential, KeyId, KeyScopes, KeyStoreError, KeyText};
 
+/// What every key of ours begins with.
+pub const PREFIX: &str = "tb_";
 /// Characters of a new key's id: 80 random bits.
 const ID_LENGTH: usize = 16;
 /// Characters of a new key's secret: 260 random bits.
@@ -21,14 +24,19 @@ const MAX_SECRET: usize = 128;
 /// Lower-case letters and digits without those that look alike; 32, so that each has five bits.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// SHA-256 of a key's secret. Compared in constant time.
+/// SHA-256 of what opens a key. Compared in constant time.
 #[derive(Clone, Copy)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
     /// Takes the digest of a secret.
     pub fn of(secret: &Secret) -> Self {
-        Self(Sha256::digest(secret.0.as_bytes()).into())
+        Self::of_text(&secret.0)
+    }
+
+    /// Takes the digest of a whole text.
+    pub(super) fn of_text(text: &str) -> Self {
+        Self(Sha256::digest(text.as_bytes()).into())
     }
 
     /// Makes a digest of its bytes.
@@ -49,6 +57,12 @@ impl PartialEq for Digest {
 }
 
 impl Eq for Digest {}
+
+impl Hash for Digest {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
 
 impl fmt::Debug for Digest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -85,7 +99,7 @@ pub struct NoKey;
 impl FromStr for Presented {
     type Err = NoKey;
     fn from_str(text: &str) -> Result<Self, NoKey> {
-        let rest = text.strip_prefix("tb_").ok_or(NoKey)?;
+        let rest = text.strip_prefix(PREFIX).ok_or(NoKey)?;
         let (environment, rest) = rest.split_once('_').ok_or(NoKey)?;
         let (id, secret) = rest.split_once('_').ok_or(NoKey)?;
         let plain = secret.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -100,14 +114,6 @@ impl FromStr for Presented {
     }
 }
 
-impl Presented {
-    /// Tells whether this is that key: same environment, same secret.
-    pub fn opens(&self, key: &ApiKey) -> bool {
-        let same_secret = Digest::of(&self.secret) == key.digest;
-        same_secret && self.environment == key.scope.environment
-    }
-}
-
 /// A new key, with its text, which nobody can give a second time.
 #[derive(Debug, Clone)]
 pub struct IssuedKey {
@@ -119,7 +125,7 @@ pub struct IssuedKey {
 impl IssuedKey {
     /// Gives the key's text. To be shown once, to whoever asked for it.
     pub fn reveal(&self) -> String {
-        format!("tb_{}_{}_{}", self.key.scope.environment, self.key.id, self.secret.0)
+        format!("{PREFIX}{}_{}_{}", self.key.scope.environment, self.key.id, self.secret.0)
     }
 }
 
@@ -133,11 +139,40 @@ pub fn issue(
     rate_per_second: u32,
     created_at: Timestamp,
 ) -> Result<IssuedKey, KeyStoreError> {
-    let id = random_id()?;
-    let secret = Secret(random_text(SECRET_LENGTH)?.into());
-    let digest = Digest::of(&secret);
-    let key = ApiKey { id, scope, scopes, rate_per_second, digest, created_at, revoked_at: None };
+    let (id, secret) = (random_id()?, random_secret()?);
+    let credential = Credential::Issued(Digest::of(&secret));
+    let key = ApiKey::new(id, scope, scopes, rate_per_second, credential, created_at);
     Ok(IssuedKey { key, secret })
+}
+
+/// Makes a new secret for a key. It counts once the store has put it in the old one's place
+/// ([`KeyStore::rotate`](super::KeyStore::rotate)).
+///
+/// # Errors
+/// [`KeyStoreError::Unavailable`] when the operating system gives no randomness.
+pub fn reissue(key: &ApiKey) -> Result<IssuedKey, KeyStoreError> {
+    let secret = random_secret()?;
+    let credential = Credential::Issued(Digest::of(&secret));
+    Ok(IssuedKey { key: ApiKey { credential, ..key.clone() }, secret })
+}
+
+/// Makes a key that somebody else's text opens. It counts once it is kept.
+///
+/// # Errors
+/// [`KeyStoreError::Unavailable`] when the operating system gives no randomness for its id.
+pub fn import(
+    text: &KeyText,
+    scope: Scope,
+    scopes: KeyScopes,
+    rate_per_second: u32,
+    created_at: Timestamp,
+) -> Result<ApiKey, KeyStoreError> {
+    let credential = Credential::Imported(text.digest());
+    Ok(ApiKey::new(random_id()?, scope, scopes, rate_per_second, credential, created_at))
+}
+
+fn random_secret() -> Result<Secret, KeyStoreError> {
+    Ok(Secret(random_text(SECRET_LENGTH)?.into()))
 }
 
 fn random_id() -> Result<KeyId, KeyStoreError> {
@@ -154,6 +189,11 @@ fn random_text(length: usize) -> Result<String, KeyStoreError> {
 mod tests {
     use super::*;
 
+    fn opens(shown: &Presented, key: &ApiKey) -> bool {
+        shown.environment == key.scope.environment
+            && key.admits(&Credential::Issued(Digest::of(&shown.secret)), || Timestamp::MIN)
+    }
+
     fn issued() -> IssuedKey {
         let scope = Scope { tenant: "t".parse().unwrap(), environment: Environment::Live };
         issue(scope, "read,write".parse().unwrap(), 5, Timestamp::MIN).unwrap()
@@ -166,10 +206,10 @@ mod tests {
         assert_eq!(text.len(), "tb_live_".len() + ID_LENGTH + 1 + SECRET_LENGTH);
         let shown: Presented = text.parse().unwrap();
         assert_eq!(shown.id, one.key.id);
-        assert!(shown.opens(&one.key));
-        assert!(!shown.opens(&other.key));
+        assert!(opens(&shown, &one.key));
+        assert!(!opens(&shown, &other.key));
         let elsewhere: Presented = text.replace("_live_", "_test_").parse().unwrap();
-        assert!(!elsewhere.opens(&one.key));
+        assert!(!opens(&elsewhere, &one.key));
     }
 
     #[test]

@@ -63,6 +63,14 @@ pub fn run(command: &mut Command) -> Ran {
     }
 }
 
+/// Runs a command to its end, with a text as its standard input.
+pub fn run_with(command: &mut Command, input: &str) -> Ran {
+    use std::io::{Seek as _, Write as _};
+    let mut file = tempfile::tempfile().expect("a temporary file can be made");
+    file.write_all(input.as_bytes()).and_then(|()| file.rewind()).expect("it can be written");
+    run(command.stdin(file))
+}
+
 /// Looks again and again until there is something, and gives it. Panics after [`DEADLINE`].
 pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + DEADLINE;

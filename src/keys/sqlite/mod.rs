@@ -10,40 +10,18 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::thread;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
-use tallybook_events::ids::Scope;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tallybook_events::time::Timestamp;
 
-use super::{ApiKey, Digest, KeyId, KeyStore, KeyStoreError};
+use super::{ApiKey, Credential, Digest, KeyId, KeyStore, KeyStoreError};
+
+mod schema;
+mod rows;
 
 /// How often the file is looked at. Well below the second that is promised.
 const POLL: Duration = Duration::from_millis(200);
 /// How long a write waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS api_keys (
-        number INTEGER PRIMARY KEY,
-        id TEXT NOT NULL UNIQUE,
-        tenant TEXT NOT NULL,
-        environment TEXT NOT NULL,
-        scopes TEXT NOT NULL,
-        rate_per_second INTEGER NOT NULL,
-        digest BLOB NOT NULL,
-        created_at INTEGER NOT NULL,
-        revoked_at INTEGER
-    ) STRICT";
-
-const ALL: &str = "
-    SELECT id, tenant, environment, scopes, rate_per_second, digest, created_at, revoked_at
-    FROM api_keys ORDER BY number";
-
-const INSERT: &str = "
-    INSERT INTO api_keys
-        (id, tenant, environment, scopes, rate_per_second, digest, created_at, revoked_at)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-
-const REVOKE: &str = "UPDATE api_keys SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";
 
 /// The keys in one file. Dropping it stops the thread that looks for changes.
 #[derive(Debug)]
@@ -61,6 +39,8 @@ struct Shared {
 #[derive(Debug, Default, Clone)]
 struct Keys {
     by_id: HashMap<KeyId, Arc<ApiKey>>,
+    /// Keys that are not revoked, by the digests of imported texts that open or opened them.
+    by_text: HashMap<Digest, Arc<ApiKey>>,
     in_order: Vec<Arc<ApiKey>>,
 }
 
@@ -70,16 +50,17 @@ impl SqliteKeys {
     ///
     /// # Errors
     /// [`KeyStoreError::Unavailable`] when the file cannot be opened or read,
+    /// [`KeyStoreError::UnknownFormat`] when a newer build has written it,
     /// [`KeyStoreError::Damaged`] when it holds what is no key.
     pub fn open(path: &Path) -> Result<Self, KeyStoreError> {
         make_private(path)?;
-        let connection = Connection::open(path).map_err(unavailable)?;
+        let mut connection = Connection::open(path).map_err(unavailable)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(unavailable)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(unavailable)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(unavailable)?;
-        connection.execute_batch(SCHEMA).map_err(unavailable)?;
+        schema::prepare(&mut connection)?;
         let seen = data_version(&connection)?;
-        let keys = RwLock::new(read_all(&connection)?);
+        let keys = RwLock::new(Keys::of(rows::read_all(&connection)?));
         let shared = Arc::new(Shared { connection: Mutex::new(connection), keys });
         let (stop, stopped) = mpsc::channel();
         let watched = Arc::downgrade(&shared);
@@ -101,59 +82,80 @@ impl KeyStore for SqliteKeys {
         self.shared.keys.read().unwrap_or_else(PoisonError::into_inner).in_order.clone()
     }
 
+    fn find_imported(&self, digest: &Digest) -> Option<Arc<ApiKey>> {
+        let keys = self.shared.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.by_text.get(digest).map(Arc::clone)
+    }
+
     fn insert(&self, key: &ApiKey) -> Result<(), KeyStoreError> {
-        self.shared.write(|connection| {
-            let written = connection.execute(
-                INSERT,
-                params![
-                    key.id.as_str(),
-                    key.scope.tenant.as_str(),
-                    key.scope.environment.as_str(),
-                    key.scopes.to_string(),
-                    key.rate_per_second,
-                    key.digest.bytes(),
-                    key.created_at.micros(),
-                    key.revoked_at.map(Timestamp::micros),
-                ],
-            );
-            match written {
-                Ok(_) => Ok(()),
-                Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                    Err(KeyStoreError::Taken(key.id.clone()))
-                }
-                Err(error) => Err(unavailable(error)),
+        self.shared.write(|write| {
+            if let Credential::Imported(digest) = &key.credential
+                && let Some(other) = rows::opened_by(write, digest, key.created_at)?
+            {
+                return Err(KeyStoreError::TextTaken(other));
             }
+            rows::insert(write, key)
+        })
+    }
+
+    fn rotate(
+        &self,
+        id: &KeyId,
+        credential: &Credential,
+        at: Timestamp,
+        former_until: Timestamp,
+    ) -> Result<(), KeyStoreError> {
+        self.shared.write(|write| match rows::is_revoked(write, id)? {
+            None => Err(KeyStoreError::Unknown(id.clone())),
+            Some(true) => Err(KeyStoreError::Revoked(id.clone())),
+            Some(false) => rows::rotate(write, id, credential, at, former_until),
         })
     }
 
     fn revoke(&self, id: &KeyId, at: Timestamp) -> Result<(), KeyStoreError> {
-        self.shared.write(|connection| {
-            let known = connection
-                .query_row("SELECT 1 FROM api_keys WHERE id = ?1", [id.as_str()], |_| Ok(()))
-                .optional()
-                .map_err(unavailable)?;
-            if known.is_none() {
-                return Err(KeyStoreError::Unknown(id.clone()));
-            }
-            connection.execute(REVOKE, params![id.as_str(), at.micros()]).map_err(unavailable)?;
-            Ok(())
+        self.shared.write(|write| match rows::is_revoked(write, id)? {
+            None => Err(KeyStoreError::Unknown(id.clone())),
+            Some(_) => rows::revoke(write, id, at),
         })
     }
 }
 
+impl Keys {
+    fn of(in_order: Vec<Arc<ApiKey>>) -> Self {
+        let by_id = in_order.iter().map(|key| (key.id.clone(), Arc::clone(key))).collect();
+        let mut by_text = HashMap::new();
+        let open = || in_order.iter().filter(|key| key.revoked_at.is_none());
+        // A text whose time was over may have been imported anew: what opens a key now comes last.
+        let former = open().filter_map(|key| Some((key.former.as_ref()?.credential, key)));
+        let present = open().map(|key| (key.credential, key));
+        for (credential, key) in former.chain(present) {
+            match credential {
+                Credential::Imported(digest) => drop(by_text.insert(digest, Arc::clone(key))),
+                Credential::Issued(_) => {}
+            }
+        }
+        Self { by_id, by_text, in_order }
+    }
+}
+
 impl Shared {
-    /// Writes, then reads all keys anew: `data_version` does not tell about our own writes.
+    /// Writes in one transaction that no other writer comes into, then reads all keys anew:
+    /// `data_version` does not tell about our own writes.
     fn write(
         &self,
-        write: impl FnOnce(&Connection) -> Result<(), KeyStoreError>,
+        write: impl FnOnce(&Transaction<'_>) -> Result<(), KeyStoreError>,
     ) -> Result<(), KeyStoreError> {
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        write(&connection)?;
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(unavailable)?;
+        write(&transaction)?;
+        transaction.commit().map_err(unavailable)?;
         self.take_over(&connection)
     }
 
     fn take_over(&self, connection: &Connection) -> Result<(), KeyStoreError> {
-        let keys = read_all(connection)?;
+        let keys = Keys::of(rows::read_all(connection)?);
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
         Ok(())
     }
@@ -186,36 +188,6 @@ fn data_version(connection: &Connection) -> Result<i64, KeyStoreError> {
     connection.pragma_query_value(None, "data_version", |row| row.get(0)).map_err(unavailable)
 }
 
-fn read_all(connection: &Connection) -> Result<Keys, KeyStoreError> {
-    let mut statement = connection.prepare_cached(ALL).map_err(unavailable)?;
-    let mut rows = statement.query([]).map_err(unavailable)?;
-    let mut keys = Keys::default();
-    while let Some(row) = rows.next().map_err(unavailable)? {
-        let key = Arc::new(read_key(row)?);
-        keys.by_id.insert(key.id.clone(), Arc::clone(&key));
-        keys.in_order.push(key);
-    }
-    Ok(keys)
-}
-
-fn read_key(row: &Row<'_>) -> Result<ApiKey, KeyStoreError> {
-    let id: String = row.get(0).map_err(unavailable)?;
-    let text = |column: usize| row.get::<_, String>(column).map_err(unavailable);
-    let damaged = |what: &'static str| KeyStoreError::Damaged { id: id.clone(), what };
-    Ok(ApiKey {
-        id: id.parse().map_err(|_| damaged("its id"))?,
-        scope: Scope {
-            tenant: text(1)?.parse().map_err(|_| damaged("its tenant"))?,
-            environment: text(2)?.parse().map_err(|_| damaged("its environment"))?,
-        },
-        scopes: text(3)?.parse().map_err(|_| damaged("its scopes"))?,
-        rate_per_second: row.get(4).map_err(|_| damaged("its rate"))?,
-        digest: row.get(5).map(Digest::from_bytes).map_err(|_| damaged("its digest"))?,
-        created_at: Timestamp::from_micros(row.get(6).map_err(unavailable)?),
-        revoked_at: row.get::<_, Option<i64>>(7).map_err(unavailable)?.map(Timestamp::from_micros),
-    })
-}
-
 fn unavailable(error: rusqlite::Error) -> KeyStoreError {
     KeyStoreError::Unavailable(error.into())
 }
@@ -243,7 +215,9 @@ mod tests {
 
     use tallybook_events::ids::Environment;
 
-    use super::super::{IssuedKey, issue};
+    use tallybook_events::ids::Scope;
+
+    use super::super::{Former, IssuedKey, import, issue, opened, reissue};
     use super::*;
 
     fn issued() -> IssuedKey {
@@ -299,6 +273,93 @@ mod tests {
         beside.revoke(&key.id, Timestamp::MAX).unwrap();
         within_a_second(|| server.find(&key.id).is_some_and(|key| key.revoked_at.is_some()));
         assert_eq!(*server.find(&key.id).unwrap(), ApiKey { revoked_at: Some(at), ..key });
+    }
+
+    fn imported(text: &str) -> ApiKey {
+        let scope = Scope { tenant: "t".parse().unwrap(), environment: Environment::Live };
+        let made = Timestamp::from_micros(5);
+        import(&text.parse().unwrap(), scope, "read".parse().unwrap(), 0, made).unwrap()
+    }
+
+    fn at(micros: i64) -> impl Fn() -> Timestamp + Copy {
+        move || Timestamp::from_micros(micros)
+    }
+
+    #[test]
+    fn an_imported_text_opens_its_key_and_one_key_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.db");
+        let keys = SqliteKeys::open(&path).unwrap();
+        let key = imported("am_sk_live_1");
+        keys.insert(&key).unwrap();
+        let again = keys.insert(&imported("am_sk_live_1"));
+        assert!(matches!(again, Err(KeyStoreError::TextTaken(id)) if id == key.id));
+        keys.insert(&imported("am_sk_live_2")).unwrap();
+        drop(keys);
+        let keys = SqliteKeys::open(&path).unwrap();
+        let opens = |text: &str| opened(&keys, text, at(5)).map(|key| key.id.clone());
+        assert_eq!(opens("am_sk_live_1"), Some(key.id.clone()));
+        for other in ["am_sk_live_3", "am_sk_live_1 ", "am_sk_live_", key.id.as_str()] {
+            assert_eq!(opens(other), None, "{other}");
+        }
+        keys.revoke(&key.id, Timestamp::from_micros(6)).unwrap();
+        assert_eq!(opened(&keys, "am_sk_live_1", at(5)), None);
+        let anew = imported("am_sk_live_1");
+        keys.insert(&anew).unwrap();
+        assert_eq!(opened(&keys, "am_sk_live_1", at(5)).as_deref(), Some(&anew));
+    }
+
+    #[test]
+    fn an_issued_secret_alone_opens_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = SqliteKeys::open(&folder.path().join("keys.db")).unwrap();
+        let issued = issued();
+        keys.insert(&issued.key).unwrap();
+        let text = issued.reveal();
+        let (_, secret) = text.rsplit_once('_').unwrap();
+        assert_eq!(opened(&keys, secret, at(5)), None);
+        assert_eq!(opened(&keys, &text, at(5)).as_deref(), Some(&issued.key));
+        let elsewhere = text.replace("_test_", "_live_");
+        assert_eq!(opened(&keys, &elsewhere, at(5)), None);
+    }
+
+    #[test]
+    fn a_rotated_key_is_opened_by_both_texts_until_the_former_ones_time_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = SqliteKeys::open(&folder.path().join("keys.db")).unwrap();
+        let (first, text) = (imported("am_sk_live_1"), "am_sk_live_1");
+        keys.insert(&first).unwrap();
+        let rotate = |key: &ApiKey, when: i64, until: i64| {
+            let new = reissue(key).unwrap();
+            let (when, until) = (Timestamp::from_micros(when), Timestamp::from_micros(until));
+            keys.rotate(&key.id, &new.key.credential, when, until).unwrap();
+            new.reveal()
+        };
+        let second = rotate(&first, 10, 20);
+        let kept = keys.find(&first.id).unwrap();
+        let former = Former { credential: first.credential, until: Timestamp::from_micros(20) };
+        assert_eq!(
+            (kept.former, kept.rotated_at),
+            (Some(former), Some(Timestamp::from_micros(10)))
+        );
+        let opens = |text: &str, when| opened(&keys, text, at(when)).is_some();
+        assert_eq!((opens(text, 19), opens(&second, 19)), (true, true));
+        assert_eq!((opens(text, 20), opens(&second, 20)), (false, true));
+        let taken = keys.insert(&imported(text));
+        assert!(matches!(taken, Err(KeyStoreError::TextTaken(id)) if id == first.id));
+        let third = rotate(&kept, 11, 11);
+        for (text, expected) in [(text, false), (&*second, false), (&third, true)] {
+            assert_eq!(opens(text, 11), expected);
+        }
+        // What opens nothing any more may be imported anew.
+        let anew = imported(text);
+        keys.insert(&anew).unwrap();
+        assert_eq!(opened(&keys, text, at(11)).as_deref(), Some(&anew));
+        keys.revoke(&first.id, Timestamp::from_micros(12)).unwrap();
+        assert!(!opens(&third, 12));
+        let credential = kept.credential;
+        let late = keys.rotate(&first.id, &credential, Timestamp::MAX, Timestamp::MAX);
+        assert!(matches!(late, Err(KeyStoreError::Revoked(id)) if id == first.id));
     }
 
     #[cfg(unix)]
