@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tallybook_events::customer::CustomerDocument;
+use tallybook_events::customer::entitlements::Entitlements;
 use tallybook_events::ids::{Actor, CommandId, CustomerId, CustomerRef, Position, Scope};
 use tallybook_events::money::{Amount, Total};
 use tallybook_events::text::TierName;
@@ -167,6 +168,15 @@ pub trait Queries: Send + Sync + 'static {
         scope: &Scope,
         customer: &CustomerRef,
     ) -> Result<Option<CustomerId>, ReadError>;
+
+    /// Gives what a customer of a scope is entitled to at a moment, archived ones by id only. Nothing
+    /// when there is no such customer; what no command has set is empty.
+    async fn entitlements(
+        &self,
+        scope: &Scope,
+        customer: &CustomerRef,
+        now: Timestamp,
+    ) -> Result<Option<Entitlements>, ReadError>;
 
     /// Lists customers of a scope, archived ones too, in the order of their birth.
     async fn customers(

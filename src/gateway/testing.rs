@@ -15,6 +15,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tallybook_events::command::Command;
 use tallybook_events::customer::CustomerDocument;
+use tallybook_events::customer::entitlements::Entitlements;
 use tallybook_events::decision::{Accepted, Outcome, Rejection, RejectionCode};
 use tallybook_events::ids::{CustomerId, CustomerRef, Partition, Position, Scope};
 use tallybook_events::time::Timestamp;
@@ -108,6 +109,15 @@ impl Queries for FakeQueries {
         customer: &CustomerRef,
     ) -> Result<Option<CustomerId>, ReadError> {
         Ok(self.find(scope, customer).map(|document| document.id))
+    }
+
+    async fn entitlements(
+        &self,
+        scope: &Scope,
+        customer: &CustomerRef,
+        _: Timestamp,
+    ) -> Result<Option<Entitlements>, ReadError> {
+        Ok(self.find(scope, customer).map(|_| Entitlements::default()))
     }
 
     async fn customers(

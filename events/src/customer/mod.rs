@@ -11,6 +11,7 @@ mod budget;
 mod usage;
 mod policy;
 mod controls;
+pub mod entitlements;
 mod document;
 
 pub use budget::{Budget, BudgetKind, BudgetPatch, BudgetSet, BudgetThresholdReached};

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use tallybook_events::codec;
 use tallybook_events::customer::CustomerDocument;
+use tallybook_events::customer::entitlements::Entitlements;
 use tallybook_events::ids::{CustomerId, CustomerRef, Partition, Position, Scope};
 use tallybook_events::time::Timestamp;
 
@@ -95,6 +96,17 @@ impl Queries for SqliteQueries {
         customer: &CustomerRef,
     ) -> Result<Option<CustomerId>, ReadError> {
         self.pool.read(|rows| resolve(rows, scope, customer))
+    }
+
+    async fn entitlements(
+        &self,
+        scope: &Scope,
+        customer: &CustomerRef,
+        _: Timestamp,
+    ) -> Result<Option<Entitlements>, ReadError> {
+        // No command grants anything yet.
+        let id = self.pool.read(|rows| resolve(rows, scope, customer))?;
+        Ok(id.map(|_| Entitlements::default()))
     }
 
     async fn customers(

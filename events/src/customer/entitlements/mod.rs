@@ -1,0 +1,18 @@
+//! Entitlements: plans, purchases, grants and flags, and the balances that usage leaves of them.
+//!
+//! A grant is a balance of one feature, in windows that begin again at zero. A usage report counts
+//! against the grants of the feature that its meter names, in the window of its own `occurred_at`.
+//! Nothing fires when a window, a plan or a grant ends: balances are a function of the facts, of what
+//! was used and of a moment. Tallybook does not charge: who buys records the purchase and its grants.
+
+mod grant;
+mod reset;
+mod answer;
+
+pub use answer::{
+    Balance, BalanceBreakdown, Entitlements, Reset, Rollover, Subscription, SubscriptionStatus,
+};
+pub use grant::{
+    BillingMethod, Flag, Grant, Plan, Price, PriceTier, Purchase, RolloverRule, TierBehavior,
+};
+pub use reset::{MAX_INTERVAL_COUNT, ResetInterval, ResetRule};
