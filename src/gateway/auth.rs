@@ -90,6 +90,31 @@ pub(crate) fn either(headers: &HeaderMap) -> Result<&str, AuthError> {
     }
 }
 
+/// Gives the key of the `Authorization` header alone; another key in the other header is refused.
+#[cfg_attr(not(test), expect(dead_code, reason = "no dialect uses it yet"))]
+pub(crate) fn bearer_only(headers: &HeaderMap) -> Result<&str, AuthError> {
+    only(bearer(headers)?, x_api_key(headers)?)
+}
+
+/// Gives the key of the `x-api-key` header alone; another key in the other header is refused.
+#[cfg_attr(not(test), expect(dead_code, reason = "no dialect uses it yet"))]
+pub(crate) fn x_api_key_only(headers: &HeaderMap) -> Result<&str, AuthError> {
+    let plain = x_api_key(headers)?;
+    match bearer(headers) {
+        Err(AuthError::Missing) if plain.is_some() => Err(AuthError::Conflicting),
+        other => only(plain, other?),
+    }
+}
+
+/// Gives the credential, which another beside it must not contradict.
+fn only<'a>(credential: Option<&'a str>, beside: Option<&str>) -> Result<&'a str, AuthError> {
+    match (credential, beside) {
+        (Some(credential), Some(beside)) if credential != beside => Err(AuthError::Conflicting),
+        (Some(credential), _) => Ok(credential),
+        (None, _) => Err(AuthError::Missing),
+    }
+}
+
 /// Gives a header that may be there once; repeats must say the same.
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, AuthError> {
     let mut values = headers.get_all(name).iter();
@@ -144,6 +169,30 @@ mod tests {
             (&[("authorization", "Bearer")], Err(AuthError::Missing)),
         ] {
             assert_eq!(either(&headers(pairs)), expected, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn where_one_header_is_meant_the_other_alone_is_no_key() {
+        for (pairs, as_bearer, as_plain) in [
+            (&[][..], Err(AuthError::Missing), Err(AuthError::Missing)),
+            (&[("authorization", "Bearer a")], Ok("a"), Err(AuthError::Missing)),
+            (&[("x-api-key", "a")], Err(AuthError::Missing), Ok("a")),
+            (&[("authorization", "Bearer a"), ("x-api-key", "a")], Ok("a"), Ok("a")),
+            (
+                &[("authorization", "Bearer a"), ("x-api-key", "b")],
+                Err(AuthError::Conflicting),
+                Err(AuthError::Conflicting),
+            ),
+            (
+                &[("authorization", "Basic a"), ("x-api-key", "b")],
+                Err(AuthError::Missing),
+                Err(AuthError::Conflicting),
+            ),
+        ] {
+            let headers = headers(pairs);
+            assert_eq!(bearer_only(&headers), as_bearer, "{pairs:?}");
+            assert_eq!(x_api_key_only(&headers), as_plain, "{pairs:?}");
         }
     }
 }

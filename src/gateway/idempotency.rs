@@ -1,14 +1,25 @@
 //! The `Idempotency-Key` header and the fingerprint of the request that came with it. The rule itself
 //! is the processor's.
 
+use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 use sha2::{Digest, Sha256};
 use tallybook_events::ids::{CustomerId, Scope, Token};
 
 /// Name of the header.
 pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// Header of answers that were given before.
+const REPLAYED: &str = "idempotent-replayed";
+
+/// Says, where it is so, that an answer was given before.
+pub(crate) fn mark_replayed(mut response: Response, repeated: bool) -> Response {
+    if repeated {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
+}
 
 /// The header is there and no key can be made of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

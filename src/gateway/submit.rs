@@ -42,7 +42,63 @@ pub(crate) struct Undecided {
     pub(crate) error: InboxError,
 }
 
+/// A change that was made.
+#[expect(dead_code, reason = "no dialect uses it yet")]
+#[derive(Debug)]
+pub(crate) struct Changed {
+    /// The customer, as the change left it.
+    pub(crate) document: CustomerDocument,
+    /// Whether the answer was given before.
+    pub(crate) repeated: bool,
+}
+
+/// Why a change was not made, or is not shown.
+#[expect(dead_code, reason = "no dialect uses it yet")]
+#[derive(Debug)]
+pub(crate) enum Unchanged {
+    /// We said no.
+    Rejected {
+        /// Why.
+        rejection: Rejection,
+        /// Whether the answer was given before.
+        repeated: bool,
+    },
+    /// It is held until another customer's slot has answered.
+    Deferred,
+    /// There is no decision.
+    Undecided(InboxError),
+    /// It was made, but the read models do not show it in time.
+    NotShown,
+}
+
 impl Core {
+    /// Has a change decided, and gives the customer that it left.
+    #[expect(dead_code, reason = "no dialect uses it yet")]
+    pub(crate) async fn change(&self, command: Command) -> Result<Changed, Unchanged> {
+        let scope = command.scope.clone();
+        let undecided = |undecided: Undecided| Unchanged::Undecided(undecided.error);
+        let answer = self.decide(command).await.map_err(undecided)?;
+        let repeated = answer.repeated;
+        let accepted = match verdict(&answer).map_err(undecided)? {
+            Verdict::Accepted(accepted) => accepted,
+            Verdict::Deferred => return Err(Unchanged::Deferred),
+            Verdict::Rejected(rejection) => {
+                return Err(Unchanged::Rejected { rejection: rejection.clone(), repeated });
+            }
+        };
+        match self.customer_after(&scope, &answer, accepted).await {
+            Ok(document) => Ok(Changed { document, repeated }),
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    command_id = %answer.command_id,
+                    "a decision is not shown in time"
+                );
+                Err(Unchanged::NotShown)
+            }
+        }
+    }
+
     /// Hands one command over and waits for its decision.
     pub(crate) async fn decide(&self, command: Command) -> Result<Answer, Undecided> {
         let command_id = command.command_id;

@@ -1,20 +1,18 @@
 //! The answer to a command, as the native API shows it, alone or in an array.
 
 use axum::response::Response;
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tallybook_events::customer::CustomerDocument;
 use tallybook_events::decision::{Outcome, Rejection};
 use tallybook_events::ids::{CommandId, CustomerId, Position, ReportId};
 
-use super::json;
 use super::problem::Problem;
 use super::refusals::rejection_status;
+use crate::gateway::answer::json;
+use crate::gateway::idempotency::mark_replayed;
 use crate::inbox::Answer;
-
-/// Header of answers that were given before.
-const REPLAYED: &str = "idempotent-replayed";
 
 /// The answer to one command.
 #[derive(Debug, Serialize)]
@@ -119,11 +117,8 @@ pub(crate) fn decision(answer: &Answer) -> Response {
 }
 
 /// Says, where it is so, that the answer was given before.
-pub(crate) fn mark_repeated(mut response: Response, answer: &Answer) -> Response {
-    if answer.repeated {
-        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-    }
-    response
+pub(crate) fn mark_repeated(response: Response, answer: &Answer) -> Response {
+    mark_replayed(response, answer.repeated)
 }
 
 fn no_events() -> &'static RawValue {

@@ -10,8 +10,8 @@ use tallybook_events::ids::{CustomerRef, Environment, Scope, Tenant};
 use super::SOURCE;
 use super::problem::Problem;
 use crate::gateway::auth::Caller;
-use crate::gateway::idempotency::{fingerprint, idempotency_key};
-use crate::gateway::{Core, body, trace};
+use crate::gateway::idempotency::fingerprint;
+use crate::gateway::{Core, ask, body};
 use tallybook_events::outside::Fault;
 
 /// A request that asks for a change.
@@ -42,16 +42,7 @@ impl<'a> Asked<'a> {
 
     /// Gives what the headers say. `text` is the part of the body that the command came in.
     pub(crate) fn context(&self, text: &str) -> Result<Context, Problem> {
-        let headers = &self.parts.headers;
-        let idempotency_key = idempotency_key(headers)?;
-        let fingerprint = idempotency_key.as_ref().map(|_| self.fingerprint(text));
-        Ok(Context {
-            idempotency_key,
-            fingerprint,
-            correlation_id: trace::correlation_id(headers),
-            traceparent: trace::traceparent(headers),
-            ..Context::default()
-        })
+        Ok(ask::context(&self.parts, text.as_bytes())?)
     }
 
     /// Gives the digest of the request, as far as it is about `text`.
@@ -66,18 +57,7 @@ impl<'a> Asked<'a> {
         context: Context,
         body: CommandBody,
     ) -> Command {
-        let clock = &self.core.gateway.clock;
-        Command {
-            command_id: clock.command_id(),
-            scope: self.caller.scope().clone(),
-            customer,
-            issued_at: clock.now(),
-            actor: self.caller.actor().clone(),
-            source: source(),
-            context,
-            routed: None,
-            body,
-        }
+        self.core.command(self.caller, SOURCE, customer, context, body)
     }
 }
 

@@ -13,10 +13,10 @@ use tallybook_events::ids::CommandId;
 
 use super::answer::{self, CommandAnswer, mark_repeated};
 use super::asked::{Asked, check_scope, source};
-use super::json as answer_json;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use crate::gateway::Core;
+use crate::gateway::answer::json as answer_json;
 use crate::gateway::auth::{Caller, MissingScope};
 use crate::gateway::body::{BodyError, JSON, MAX_MANY, MAX_SINGLE};
 use crate::gateway::submit::{Undecided, Verdict, verdict};

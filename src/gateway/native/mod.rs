@@ -5,9 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
-use serde::Serialize;
 
 use super::Core;
 use super::auth::{self, AuthError};
@@ -78,10 +76,4 @@ pub(crate) fn no_such_path(headers: &HeaderMap) -> Response {
 /// Answers a request with a method that its path does not take.
 pub(crate) async fn no_such_method(headers: HeaderMap) -> Response {
     Native::refuse(Refusal::NoSuchMethod, &headers)
-}
-
-/// Answers with JSON.
-fn json<T: Serialize>(status: StatusCode, body: &T) -> Response {
-    let body = serde_json::to_vec(body).expect("writing JSON to memory");
-    (status, [(CONTENT_TYPE, "application/json")], body).into_response()
 }

@@ -5,10 +5,12 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::{Serialize, Serializer};
 use tallybook_events::ids::{CommandId, Position};
+
+use crate::gateway::answer::retry_after;
 
 /// Media type of problems.
 const PROBLEM_JSON: &str = "application/problem+json";
@@ -139,22 +141,21 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = serde_json::to_vec(&self).expect("writing JSON to memory");
         let mut response = (self.status, [(CONTENT_TYPE, PROBLEM_JSON)], body).into_response();
-        let headers = response.headers_mut();
         if self.status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer realm=\"tallybook\"");
-            headers.insert(WWW_AUTHENTICATE, challenge);
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }
-        if let Some(wait) = self.retry_after {
-            // Whole seconds, and none too early.
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        match self.retry_after {
+            Some(wait) => retry_after(response, wait),
+            None => response,
         }
-        response
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http::header::RETRY_AFTER;
+
     use super::*;
 
     #[test]

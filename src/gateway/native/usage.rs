@@ -16,10 +16,10 @@ use tallybook_events::ids::{CustomerId, CustomerRef, Environment, Position, Repo
 use super::answer::{self, mark_repeated};
 use super::asked::{Asked, check_scope};
 use super::commands::command_pointer;
-use super::json as answer_json;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use crate::gateway::Core;
+use crate::gateway::answer::json as answer_json;
 use crate::gateway::auth::Caller;
 use crate::gateway::body::{JSON, MAX_MANY};
 use crate::gateway::submit::{Verdict, verdict};
