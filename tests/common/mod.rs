@@ -84,11 +84,23 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 /// The same for conditions that must be awaited.
-pub async fn until_async<T, F>(what: &str, mut look: impl FnMut() -> F) -> T
+pub async fn until_async<T, F>(what: &str, look: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,
 {
-    let deadline = Instant::now() + DEADLINE;
+    until_async_within(DEADLINE, what, look).await
+}
+
+/// The same for what takes long: panics after a time of its own.
+pub async fn until_async_within<T, F>(
+    patience: Duration,
+    what: &str,
+    mut look: impl FnMut() -> F,
+) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(found) = look().await {
             return found;

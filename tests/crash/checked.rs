@@ -368,11 +368,16 @@ fn an_accepted_command_without_effect_is_found() {
         "patch": {"profile": {"name": "n3", "metadata": {"x": null, "y": "1"}}}});
     let mut duplicate = accepted(4, 5);
     duplicate["accepted"]["duplicates"] = json!(["q"]);
+    let (mut birth, mut end) = (idle(5), idle(5));
+    birth["type"] = json!("CreateCustomer");
+    end["type"] = json!("ArchiveCustomer");
     for (command, outcome, events, what) in [
         (command(5), accepted(4, 4), json!([]), Some("profile.name")),
         (usage.clone(), accepted(4, 5), json!([report("r")]), Some("report \"q\"")),
         (usage, duplicate, json!([report("r")]), None),
         (merge, accepted(4, 4), json!([]), Some("profile.metadata")),
+        (birth, accepted(4, 4), json!([]), Some("CustomerCreated.v1")),
+        (end, accepted(4, 4), json!([]), Some("CustomerArchived.v1")),
     ] {
         let (mut writer, mut asked) = sound();
         writer.decide(&command, &outcome, &events);
@@ -416,6 +421,10 @@ fn events_that_do_not_follow_from_those_before_are_found() {
     let status = json!({"type": "StatusChanged.v1", "from": "suspended", "to": "active"});
     let removed = json!({"type": "CustomerUpdated.v1",
         "removed": {"profile.metadata.x": "never there"}});
+    let budget = json!({"type": "BudgetSet.v1", "period_budget": "1", "total_budget": null,
+        "duration": "monthly", "period_start": null, "period_end": null,
+        "markup_percentage": "20"});
+    let archived = json!({"type": "CustomerArchived.v1", "key": "a"});
     for (events, fault) in [
         (vec![renamed(3, 5)], past("profile.name")),
         (vec![status], past("/contract/status")),
@@ -429,6 +438,9 @@ fn events_that_do_not_follow_from_those_before_are_found() {
             )),
         ),
         (vec![json!({"type": "Unheard.v1"})], past("event of type Unheard.v1")),
+        (vec![budget.clone(), budget], past("BudgetSet.v1 changes nothing")),
+        (vec![created()], past("born again")),
+        (vec![archived.clone(), archived], past("archived again")),
     ] {
         let (mut writer, mut asked) = sound();
         let to = 4 + u64::try_from(events.len()).unwrap();

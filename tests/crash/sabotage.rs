@@ -19,21 +19,29 @@ use tallybook::journal::sqlite::{Options, SqliteJournal};
 use tallybook::keys::sqlite::SqliteKeys;
 use tallybook::processor::{Processor, ProcessorConfig};
 use tallybook::projector::Projector;
-use tallybook_events::command::Command as Asked;
+use tallybook_events::command;
 use tallybook_events::ids::{CommandId, Partition};
 use tallybook_projections::progress::Progress;
 use tallybook_projections::store::sqlite::{SqliteQueries, SqliteStore};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::checker::{Checked, Fault, check, stored};
-use crate::common::{ALL_SCOPES, DEADLINE, Process, TENANT, make_key, until_async};
+use crate::checker::{Asked, Checked, Fault, check, stored};
+use crate::common::{
+    ALL_SCOPES, DEADLINE, Process, TENANT, make_key, until_async, until_async_within,
+};
 use crate::kill::{ask_all, ready};
 use crate::load::{Clients, Plan, Wishes};
 
 /// One command in so many is not treated as it should be.
 const ONE_IN: u64 = 10_000;
-/// So many commands are acknowledged in a run: more than two of them are hit.
+/// So many commands are acknowledged in a run in which nothing is broken.
 const ACKNOWLEDGED: u64 = 25_000;
+/// So often something is broken in a run at least; each of it must be found out.
+const BREAKS: usize = 3;
+/// How long clients may write until that is so.
+const PATIENCE: Duration = Duration::from_mins(5);
+/// What the server says on stderr when it breaks something, before the id of the command.
+const BROKE: &str = "broke ";
 /// The variable that tells the test binary to be a server: what is broken, and the data folder.
 const BROKEN: &str = "CRASH_TEST_BROKEN";
 const DATA: &str = "CRASH_TEST_DATA";
@@ -74,6 +82,11 @@ fn hit() -> bool {
     COUNTED.fetch_add(1, Ordering::Relaxed) % ONE_IN == ONE_IN - 1
 }
 
+/// Says that a command was not treated as it should be, in a way that shows in the journal.
+fn broke(command_id: CommandId) {
+    eprintln!("{BROKE}{command_id}");
+}
+
 /// Counts so many commands, and gives the place of one that is hit.
 fn hit_among(commands: usize) -> Option<usize> {
     (0..commands).fold(None, |found, place| if hit() { Some(place) } else { found })
@@ -91,26 +104,37 @@ struct BrokenInbox {
 impl Inbox for BrokenInbox {
     async fn submit(
         &self,
-        mut commands: Vec<Asked>,
+        mut commands: Vec<command::Command>,
         timeout: Duration,
     ) -> Vec<Result<Answer, InboxError>> {
-        let place = hit_among(commands.len());
+        // Only what is broken counts: else the hits of the rules fall on the inbox's count.
+        let mine = matches!(self.broken, Broken::InboxSkips | Broken::InboxDoubles);
+        let place = if mine { hit_among(commands.len()) } else { None };
         match (self.broken, place) {
             (Broken::InboxSkips, Some(place)) => {
                 let skipped = commands.remove(place);
                 let mut answers = self.inner.submit(commands, timeout).await;
                 let given = self.given.lock().expect("no thread panics").clone();
                 let made_up = given.map(|given| Answer { command_id: skipped.command_id, ..given });
-                answers.insert(place, made_up.ok_or(InboxError::Unknown));
+                // A request with an answer missing is sent again as a whole.
+                let told = answers.iter().all(Result::is_ok);
+                let made_up = made_up.filter(|_| told).ok_or(InboxError::Unknown);
+                if made_up.is_ok() {
+                    broke(skipped.command_id);
+                }
+                answers.insert(place, made_up);
                 answers
             }
             (Broken::InboxDoubles, Some(place)) => {
                 let mut again = commands[place].clone();
                 let CommandId(id) = again.command_id;
-                again.command_id = CommandId(uuid::Uuid::from_u128(id.as_u128() ^ 1));
+                let doubled = CommandId(uuid::Uuid::from_u128(id.as_u128() ^ 1));
+                again.command_id = doubled;
                 commands.insert(place, again);
                 let mut answers = self.inner.submit(commands, timeout).await;
-                drop(answers.remove(place));
+                if answers.remove(place).is_ok() {
+                    broke(doubled);
+                }
                 answers
             }
             _ => {
@@ -151,11 +175,13 @@ impl Lanes for BrokenLanes {
                 {
                     self.due.fetch_sub(1, Ordering::Relaxed);
                     batch.swap(place, place + 1);
+                    broke(batch[place].command.command_id);
                 }
             }
             Broken::LaneDoubles => {
                 if let Some(place) = hit_among(batch.len()) {
                     let Incoming { command, json, source, .. } = &batch[place];
+                    broke(command.command_id);
                     let (command, json) = (command.clone(), json.clone());
                     let again = Incoming { command, json, source: *source, reply: None };
                     batch.insert(place, again);
@@ -175,7 +201,7 @@ impl Lanes for BrokenLanes {
 fn rules_skip(record: &Record, ask: &Ask<'_>) -> Verdict {
     match decisions::decide(record, ask) {
         Verdict::Accepted { events, duplicates, conflicts } if !events.is_empty() && hit() => {
-            let _ = events;
+            broke(ask.command.command_id);
             Verdict::Accepted { events: Vec::new(), duplicates, conflicts }
         }
         verdict @ (Verdict::Accepted { .. }
@@ -189,6 +215,7 @@ fn rules_skip(record: &Record, ask: &Ask<'_>) -> Verdict {
 fn rules_double(record: &Record, ask: &Ask<'_>) -> Verdict {
     match decisions::decide(record, ask) {
         Verdict::Accepted { mut events, duplicates, conflicts } if !events.is_empty() && hit() => {
+            broke(ask.command.command_id);
             events.extend(events.last().cloned());
             Verdict::Accepted { events, duplicates, conflicts }
         }
@@ -269,8 +296,18 @@ fn a_server_that_is_broken_on_purpose() {
         .block_on(serve(broken.expect("a known way to be broken"), Path::new(&data)));
 }
 
-/// Runs clients against a server that is broken in a way, and gives what the checker says.
-async fn found(broken: Broken) -> Checked {
+/// A run against a server that is broken in a way.
+struct Run {
+    /// What clients sent and were told.
+    asked: Vec<Asked>,
+    /// Commands that were not treated as they should be.
+    broken: Vec<String>,
+    /// What the checker says.
+    checked: Checked,
+}
+
+/// Lets clients write until enough is broken, or acknowledged, and checks.
+async fn run(broken: Broken) -> Run {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let data = folder.path();
     let key = make_key(data, TENANT, "live", ALL_SCOPES).key;
@@ -292,9 +329,14 @@ async fn found(broken: Broken) -> Checked {
     let clients = Clients::start(plan);
     let client = ready(&mut process, &key).await;
     clients.write_to(Some(client.clone()));
-    until_async("acknowledged commands", || {
+    until_async_within(PATIENCE, "commands that are not treated as they should be", || {
         assert_eq!(process.ended(), None, "the server ended: {}", process.stderr());
-        std::future::ready((clients.told() >= ACKNOWLEDGED).then_some(()))
+        let enough = if broken == Broken::Nothing {
+            clients.told() >= ACKNOWLEDGED
+        } else {
+            said(&process).len() >= BREAKS
+        };
+        std::future::ready(enough.then_some(()))
     })
     .await;
     let asked = clients.finish().await;
@@ -304,48 +346,93 @@ async fn found(broken: Broken) -> Checked {
     let mut checked = check(&stored::read(data), &asked);
     checked.compare_answers(&answers);
     checked.compare_database(data);
-    checked
+    Run { asked, broken: said(&process), checked }
 }
 
-async fn is_found_out(broken: Broken, is: fn(&Fault) -> bool) {
-    let checked = found(broken).await;
-    assert!(checked.faults.iter().any(is), "{broken:?} was not found: {:#?}", checked.faults);
+/// Gives the commands that the server says it did not treat as it should.
+fn said(process: &Process) -> Vec<String> {
+    process
+        .stderr()
+        .lines()
+        .filter_map(|line| line.strip_prefix(BROKE))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// A fault, and whether it comes of what was done to a command; that one is there unless it is made up.
+type Names = fn(&Fault, &str, Option<&Asked>) -> bool;
+
+/// Runs until enough is broken: the checker must find each of it.
+async fn is_found_out(broken: Broken, names: Names) {
+    let run = run(broken).await;
+    let faults = &run.checked.faults;
+    for id in &run.broken {
+        let asked = run.asked.iter().find(|asked| asked.id() == id);
+        assert!(
+            faults.iter().any(|fault| names(fault, id, asked)),
+            "{broken:?} of {id} was not found: {asked:#?}\n{faults:#?}"
+        );
+    }
 }
 
 #[tokio::test]
 async fn the_same_wiring_without_anything_broken_is_sound() {
-    found(Broken::Nothing).await.assert_sound();
+    run(Broken::Nothing).await.checked.assert_sound();
 }
 
 #[tokio::test]
 async fn an_inbox_that_skips_a_command_is_found_out() {
-    is_found_out(Broken::InboxSkips, |fault| matches!(fault, Fault::Lost { .. })).await;
+    is_found_out(
+        Broken::InboxSkips,
+        |fault, id, _| matches!(fault, Fault::Lost { command_id } if command_id == id),
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn an_inbox_that_doubles_a_command_is_found_out() {
-    is_found_out(Broken::InboxDoubles, |fault| matches!(fault, Fault::Unasked { .. })).await;
+    is_found_out(
+        Broken::InboxDoubles,
+        |fault, id, _| matches!(fault, Fault::Unasked { command_id } if command_id == id),
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_lane_that_swaps_two_commands_is_found_out() {
-    is_found_out(Broken::LaneSwaps, |fault| matches!(fault, Fault::Reordered { .. })).await;
+    is_found_out(Broken::LaneSwaps, |fault, _, asked| {
+        let sent = asked.map(|asked| (asked.client, asked.number));
+        matches!(fault, Fault::Reordered { client, later, .. } if sent == Some((*client, *later)))
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_lane_that_doubles_a_command_does_no_harm() {
-    found(Broken::LaneDoubles).await.assert_sound();
+    run(Broken::LaneDoubles).await.checked.assert_sound();
 }
 
 #[tokio::test]
 async fn rules_that_skip_a_command_are_found_out() {
-    is_found_out(Broken::RulesSkip, |fault| matches!(fault, Fault::NoEffect { .. })).await;
+    is_found_out(
+        Broken::RulesSkip,
+        |fault, id, _| matches!(fault, Fault::NoEffect { command_id, .. } if command_id == id),
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn rules_that_double_an_event_are_found_out() {
-    is_found_out(Broken::RulesDouble, |fault| {
-        matches!(fault, Fault::ReportDoubled { .. } | Fault::OtherPast { .. })
+    is_found_out(Broken::RulesDouble, |fault, _, asked| {
+        let Some(Asked { command, told: Some(told), .. }) = asked else { return false };
+        let reports = command["reports"].as_array().map_or(&[][..], Vec::as_slice);
+        let is_of = |id: &str| told.customer_id.as_deref() == Some(id);
+        let reports_it = |id: &str| reports.iter().any(|report| report["report_id"] == *id);
+        let is_at = |seq: u64| told.position.is_some_and(|(_, at)| at == seq);
+        matches!(fault, Fault::ReportDoubled { customer_id, report_id }
+            if is_of(customer_id) && reports_it(report_id))
+            || matches!(fault, Fault::OtherPast { customer_id, seq, .. }
+                if is_of(customer_id) && is_at(*seq))
     })
     .await;
 }

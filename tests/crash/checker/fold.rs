@@ -84,6 +84,14 @@ pub(crate) fn fold(counted: &[Counted], faults: &mut Vec<Fault>) -> Fold {
 fn missing(customer: Option<&Customer>, record: &Value) -> Option<String> {
     let (command, accepted) = (&record["command"], &record["outcome"]["accepted"]);
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let brings = match command["type"].as_str() {
+        Some("CreateCustomer") => Some("CustomerCreated.v1"),
+        Some("ArchiveCustomer") => Some("CustomerArchived.v1"),
+        _ => None,
+    };
+    if let Some(brings) = brings.filter(|brings| !has(record, brings)) {
+        return Some(brings.to_owned());
+    }
     let mut known = [list(&accepted["duplicates"]), list(&accepted["conflicts"])].concat();
     known.extend(list(&record["events"]).iter().map(|event| event["report_id"].clone()));
     for report in list(&command["reports"]) {
@@ -112,6 +120,11 @@ fn missing(customer: Option<&Customer>, record: &Value) -> Option<String> {
         }
     }
     None
+}
+
+fn has(record: &Value, event_type: &str) -> bool {
+    let events = record["events"].as_array();
+    events.is_some_and(|events| events.iter().any(|event| type_of(event) == event_type))
 }
 
 fn type_of(event: &Value) -> &str {
@@ -163,10 +176,27 @@ impl Customer {
         *self.at(pointer) = value;
     }
 
-    /// Applies an event; what it tells of before must be how the customer stands.
+    /// Applies an event; what it tells of before must be how the customer stands, and after it the
+    /// customer must stand otherwise.
     fn apply(&mut self, event: &Value, decided_at: &str, past: &mut impl FnMut(String)) {
+        let before = self.document.clone();
+        let mut follows = true;
+        self.change(event, decided_at, &mut |what| {
+            follows = false;
+            past(what);
+        });
+        let counts = ["UsageRecorded.v1", "BudgetThresholdReached.v1"].contains(&type_of(event));
+        if follows && !counts && self.document == before {
+            past(format!("{} changes nothing", type_of(event)));
+        }
+    }
+
+    fn change(&mut self, event: &Value, decided_at: &str, past: &mut impl FnMut(String)) {
         match type_of(event) {
             "CustomerCreated.v1" => {
+                if !self.document["id"].is_null() {
+                    past("born again".to_owned());
+                }
                 for member in ["tenant", "environment", "key"] {
                     self.set(&format!("/{member}"), event[member].clone());
                 }
@@ -195,7 +225,12 @@ impl Customer {
             "BillingControlsSet.v1" => self.step("/billing_controls", event, past),
             "KeyChanged.v1" => self.step("/key", event, past),
             "ParentChanged.v1" => self.step("/identity/parent", event, past),
-            "CustomerArchived.v1" => self.set("/archived_at", json!(decided_at)),
+            "CustomerArchived.v1" => {
+                if !self.document["archived_at"].is_null() {
+                    past("archived again".to_owned());
+                }
+                self.set("/archived_at", json!(decided_at));
+            }
             "UsageRecorded.v1" => self.count(event),
             "BudgetThresholdReached.v1" => {
                 let once = ["kind", "percentage", "budget", "period"].map(|name| &event[name]);
