@@ -34,11 +34,72 @@ pub struct CustomerFilter {
     pub tier: Option<TierName>,
     /// Only those whose key begins so.
     pub key_prefix: Option<String>,
+    /// Only those of which all this is true.
+    pub only: Vec<Condition>,
+}
+
+/// What must be true of a customer to be listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// Its id is one of these.
+    Id(Vec<CustomerId>),
+    /// Its parent is one of these.
+    Parent(Vec<CustomerId>),
+    /// A text of it passes the test; one that it does not have is empty.
+    Text(TextField, TextTest),
+    /// A member of its metadata, by name, is this string.
+    Metadata(String, String),
+    /// A time of it is this one or a later one.
+    From(TimeField, Timestamp),
+    /// A time of it is this one or an earlier one.
+    Until(TimeField, Timestamp),
+}
+
+/// A text by which customers are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TextField {
+    /// Its key.
+    Key,
+    /// Its whole name.
+    Name,
+    /// Its e-mail address.
+    Email,
+}
+
+/// What a text must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TextTest {
+    /// One of these.
+    OneOf(Vec<String>),
+    /// None of these.
+    NoneOf(Vec<String>),
+    /// It has this in it, in capital or small letters (of ASCII).
+    Contains(String),
+}
+
+/// A time by which customers are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeField {
+    /// When it was born.
+    Created,
+    /// When its last event was decided.
+    Updated,
+}
+
+/// What a list of customers is sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SortField {
+    /// One of the times.
+    Time(TimeField),
+    /// One of the texts.
+    Text(TextField),
 }
 
 /// Status of customers in lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListedStatus {
+    /// Not archived.
+    Present,
     /// Active and not archived.
     Active,
     /// Suspended and not archived.
@@ -75,6 +136,36 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Where the next page begins, when there is more.
     pub next: Option<String>,
+}
+
+/// Which part of a list is asked for, by its place. It costs more than a page by cursor, the more the
+/// further down the list: for APIs that number their pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SliceRequest {
+    /// How many items before it.
+    pub offset: u64,
+    /// Most items, 1 or more.
+    pub limit: usize,
+    /// What the list is sorted by; then by id. Nothing: by birth.
+    pub sort: Vec<(SortField, Order)>,
+}
+
+/// A part of a list by its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slice<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// How many there are in all.
+    pub total: u64,
+}
+
+/// Who asked for a customer's first event, and for its last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authors {
+    /// Who made it.
+    pub created: Actor,
+    /// Who changed it last.
+    pub updated: Actor,
 }
 
 /// Kind of a period in the usage ledger.
@@ -186,6 +277,19 @@ pub trait Queries: Send + Sync + 'static {
         page: &PageRequest,
         now: Timestamp,
     ) -> Result<Page<CustomerDocument>, ReadError>;
+
+    /// Lists customers of a scope by their places in the list, archived ones too, and counts all of them.
+    async fn slice(
+        &self,
+        scope: &Scope,
+        filter: &CustomerFilter,
+        slice: &SliceRequest,
+        now: Timestamp,
+    ) -> Result<Slice<CustomerDocument>, ReadError>;
+
+    /// Gives, for each customer at a version, who made it and who asked for that version. Nothing
+    /// where there is no such version.
+    async fn authors(&self, of: &[(CustomerId, u64)]) -> Result<Vec<Option<Authors>>, ReadError>;
 
     /// Gives a customer's events.
     async fn timeline(

@@ -20,8 +20,8 @@ use tallybook_events::decision::{Accepted, Outcome, Rejection, RejectionCode};
 use tallybook_events::ids::{CustomerId, CustomerRef, Partition, Position, Scope};
 use tallybook_events::time::Timestamp;
 use tallybook_projections::queries::{
-    AsOf, CustomerFilter, Page, PageRequest, PeriodKind, Queries, ReadError, TimelineItem,
-    UsagePeriod,
+    AsOf, Authors, CustomerFilter, Page, PageRequest, PeriodKind, Queries, ReadError, Slice,
+    SliceRequest, TimelineItem, UsagePeriod,
 };
 use tower::ServiceExt;
 
@@ -134,6 +134,25 @@ impl Queries for FakeQueries {
         let ours = |document: &&CustomerDocument| document.tenant == scope.tenant;
         let items = self.documents.iter().filter(ours).cloned().collect();
         Ok(Page { items, next: self.next.clone() })
+    }
+
+    async fn slice(
+        &self,
+        scope: &Scope,
+        _: &CustomerFilter,
+        slice: &SliceRequest,
+        _: Timestamp,
+    ) -> Result<Slice<CustomerDocument>, ReadError> {
+        let ours = |document: &&CustomerDocument| document.tenant == scope.tenant;
+        let all: Vec<_> = self.documents.iter().filter(ours).cloned().collect();
+        let total = all.len() as u64;
+        let offset = usize::try_from(slice.offset).unwrap();
+        let items = all.into_iter().skip(offset).take(slice.limit).collect();
+        Ok(Slice { items, total })
+    }
+
+    async fn authors(&self, of: &[(CustomerId, u64)]) -> Result<Vec<Option<Authors>>, ReadError> {
+        Ok(vec![None; of.len()])
     }
 
     async fn timeline(

@@ -216,6 +216,7 @@ pub(crate) async fn list(
         status: parameters.word("status", &statuses)?,
         tier: parameters.get("tier")?,
         key_prefix: parameters.text("key_prefix").map(str::to_owned),
+        ..CustomerFilter::default()
     };
     let (page, now) = (parameters.page()?, core.gateway.clock.now());
     let found = core.gateway.queries.customers(caller.scope(), &filter, &page, now).await?;

@@ -17,6 +17,7 @@ use crate::testing::{Log, at, id, key, scope};
 
 pub(crate) mod folds;
 pub(crate) mod reads;
+pub(crate) mod slices;
 pub(crate) mod looks_back;
 pub(crate) mod rebuilds;
 
@@ -59,6 +60,9 @@ macro_rules! conformance {
             reads::a_customer_is_found_by_the_key_that_it_holds_now,
             reads::the_later_of_two_holders_has_the_key,
             reads::customers_are_listed_in_the_order_of_their_birth,
+            slices::customers_are_listed_by_their_place,
+            slices::conditions_leave_those_that_pass_all_of_them,
+            slices::every_version_has_its_authors,
             reads::a_timeline_has_the_recorded_bytes_page_by_page,
             reads::a_ledger_is_read_page_by_page,
             looks_back::a_customer_reads_as_of_any_version_and_time,

@@ -2,20 +2,23 @@
 
 use std::fmt::Write as _;
 
-use rusqlite::{Connection, ToSql, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, ToSql, params, params_from_iter};
 use serde_json::value::RawValue;
 use tallybook_events::customer::CustomerDocument;
-use tallybook_events::ids::{CustomerId, Scope};
+use tallybook_events::ids::{Actor, CustomerId, Scope};
 use tallybook_events::period::Window;
 use tallybook_events::time::Timestamp;
 
+use super::conditions::{filtered, sorted_by};
 use super::database::SqliteError;
 use super::ledger::StoredLedger;
 use super::rows::{CUSTOMER, Columns, LEDGER_ROW, customer, ledger_row, signed};
+use crate::customers::CustomerRow;
 use crate::fold::CustomerFold;
 use crate::period_usage::{RowKind, Tally};
 use crate::queries::{
-    CustomerFilter, ListedStatus, Order, Page, PageRequest, PeriodKind, TimelineItem, UsagePeriod,
+    Authors, CustomerFilter, Order, Page, PageRequest, PeriodKind, Slice, SliceRequest, SortField,
+    TimeField, TimelineItem, UsagePeriod,
 };
 use crate::store::cursor::Cursor;
 
@@ -23,7 +26,7 @@ use crate::store::cursor::Cursor;
 const MAX_LIMIT: usize = 1_000;
 
 /// A question that is put together from parts, and its values.
-struct Question {
+pub(super) struct Question {
     sql: String,
     values: Vec<Box<dyn ToSql>>,
 }
@@ -34,7 +37,7 @@ impl Question {
     }
 
     /// Adds a condition; each `?` in it is one of the values.
-    fn only(&mut self, condition: &str, values: Vec<Box<dyn ToSql>>) {
+    pub(super) fn only(&mut self, condition: &str, values: Vec<Box<dyn ToSql>>) {
         self.sql.push_str(if self.values.is_empty() { " WHERE " } else { " AND " });
         self.sql.push_str(condition);
         self.values.extend(values);
@@ -60,6 +63,28 @@ impl Question {
         let limit = i64::try_from(limit(page) + 1)
             .map_err(|_| SqliteError::Row("a page cannot be that long".into()))?;
         self.values.push(Box::new(limit));
+        Ok(())
+    }
+
+    /// Adds the part that makes a slice of it.
+    fn slice(&mut self, slice: &SliceRequest) -> Result<(), SqliteError> {
+        let born = [(SortField::Time(TimeField::Created), Order::Ascending)];
+        let sort = if slice.sort.is_empty() { &born[..] } else { &slice.sort };
+        self.sql.push_str(" ORDER BY ");
+        let mut direction = "ASC";
+        for (field, order) in sort {
+            direction = match order {
+                Order::Ascending => "ASC",
+                Order::Descending => "DESC",
+            };
+            write!(self.sql, "{} {direction}, ", sorted_by(*field)).expect("writing to a string");
+        }
+        write!(self.sql, "id {direction} LIMIT ? OFFSET ?").expect("writing to a string");
+        let limit = i64::try_from(slice.limit.clamp(1, MAX_LIMIT))
+            .map_err(|_| SqliteError::Row("a slice cannot be that long".into()))?;
+        self.values.push(Box::new(limit));
+        // Beyond the last item there is none, however far.
+        self.values.push(Box::new(i64::try_from(slice.offset).unwrap_or(i64::MAX)));
         Ok(())
     }
 
@@ -96,40 +121,63 @@ pub(super) fn customers(
     now: Timestamp,
 ) -> Result<Page<CustomerDocument>, SqliteError> {
     let mut question = Question::new(format!("SELECT {CUSTOMER} FROM customers"));
-    let text = |text: &str| -> Vec<Box<dyn ToSql>> { vec![Box::new(text.to_owned())] };
-    question.only("tenant = ?", text(scope.tenant.as_str()));
-    question.only("environment = ?", text(scope.environment.as_str()));
-    if let Some(status) = filter.status {
-        let status = match status {
-            ListedStatus::Active => "active",
-            ListedStatus::Suspended => "suspended",
-            ListedStatus::Archived => "archived",
-        };
-        question.only("status = ?", text(status));
-    }
-    if let Some(tier) = &filter.tier {
-        question.only("tier = ?", text(tier.as_str()));
-    }
+    filtered(&mut question, scope, filter)?;
     // With a prefix the index by key finds few customers, which are then sorted: the `+` keeps SQLite
     // from going through all by birth instead.
-    let mut columns = ["created_at", "id"];
-    if let Some(prefix) = &filter.key_prefix {
-        columns = ["+created_at", "+id"];
-        question.only("key >= ?", text(prefix));
-        question.only("key < ?", text(&format!("{prefix}\u{10FFFF}")));
-    }
+    let columns =
+        if filter.key_prefix.is_some() { ["+created_at", "+id"] } else { ["created_at", "id"] };
     let last = after.map(|(born, id)| -> Vec<Box<dyn ToSql>> {
         vec![Box::new(born.micros()), Box::new(id.0.as_bytes().to_vec())]
     });
     question.page(&columns, last, page)?;
     let rows = question.rows(connection, customer)?;
     let page = cut(rows, page, |row| Cursor::Customer(row.created_at, row.id));
-    let mut items = Vec::with_capacity(page.items.len());
-    for row in page.items {
+    Ok(Page { items: documents(connection, page.items, now)?, next: page.next })
+}
+
+fn documents(
+    connection: &Connection,
+    rows: Vec<CustomerRow>,
+    now: Timestamp,
+) -> Result<Vec<CustomerDocument>, SqliteError> {
+    let mut documents = Vec::with_capacity(rows.len());
+    for row in rows {
         let mut ledger = StoredLedger { connection, customer: row.id };
-        items.extend(CustomerFold::stored(row).document(now, &mut ledger)?);
+        documents.extend(CustomerFold::stored(row).document(now, &mut ledger)?);
     }
-    Ok(Page { items, next: page.next })
+    Ok(documents)
+}
+
+pub(super) fn slice(
+    connection: &Connection,
+    scope: &Scope,
+    filter: &CustomerFilter,
+    slice: &SliceRequest,
+    now: Timestamp,
+) -> Result<Slice<CustomerDocument>, SqliteError> {
+    let mut count = Question::new("SELECT count(*) FROM customers".to_owned());
+    filtered(&mut count, scope, filter)?;
+    let total = count.rows(connection, |row| row.number(0))?.pop().unwrap_or_default();
+    let mut question = Question::new(format!("SELECT {CUSTOMER} FROM customers"));
+    filtered(&mut question, scope, filter)?;
+    question.slice(slice)?;
+    let rows = question.rows(connection, customer)?;
+    Ok(Slice { items: documents(connection, rows, now)?, total })
+}
+
+pub(super) fn authors(
+    connection: &Connection,
+    (customer, version): (CustomerId, u64),
+) -> Result<Option<Authors>, SqliteError> {
+    let mut statement = connection
+        .prepare_cached("SELECT actor FROM timeline WHERE customer = ?1 AND version = ?2")?;
+    let mut actor = |version: u64| -> Result<Option<Actor>, SqliteError> {
+        let asked = params![customer.0.as_bytes(), signed(version)?];
+        let found = statement.query_row(asked, |row| Ok(Columns(row).text(0)));
+        found.optional()?.transpose()
+    };
+    let (created, updated) = (actor(1)?, actor(version)?);
+    Ok(created.zip(updated).map(|(created, updated)| Authors { created, updated }))
 }
 
 pub(super) fn timeline(

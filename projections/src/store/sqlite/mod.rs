@@ -33,6 +33,7 @@ mod digest;
 mod queries;
 mod pool;
 mod lists;
+mod conditions;
 mod rebuild;
 
 /// Name of the file in the data folder.

@@ -24,10 +24,13 @@ use crate::ledger::NoRows;
 use crate::progress::Progress;
 use crate::projection::{Fact, Facts};
 use crate::queries::{
-    AsOf, CustomerFilter, Page, PageRequest, PeriodKind, Queries, ReadError, TimelineItem,
-    UsagePeriod,
+    AsOf, Authors, CustomerFilter, Page, PageRequest, PeriodKind, Queries, ReadError, Slice,
+    SliceRequest, TimelineItem, UsagePeriod,
 };
 use crate::store::cursor::Cursor;
+
+/// Most customers whose authors are looked up on the caller's thread.
+const AT_ONCE: usize = 8;
 
 /// The read models of one file, as questions.
 #[derive(Debug, Clone)]
@@ -122,6 +125,31 @@ impl Queries for SqliteQueries {
             pool.read(|rows| lists::customers(rows, &scope, &filter, &page, after, now))
         })
         .await
+    }
+
+    async fn slice(
+        &self,
+        scope: &Scope,
+        filter: &CustomerFilter,
+        slice: &SliceRequest,
+        now: Timestamp,
+    ) -> Result<Slice<CustomerDocument>, ReadError> {
+        let (scope, filter, slice) = (scope.clone(), filter.clone(), slice.clone());
+        self.blocking(move |pool| {
+            pool.read(|rows| lists::slice(rows, &scope, &filter, &slice, now))
+        })
+        .await
+    }
+
+    async fn authors(&self, of: &[(CustomerId, u64)]) -> Result<Vec<Option<Authors>>, ReadError> {
+        let find = |pool: &Pool, of: &[(CustomerId, u64)]| {
+            pool.read(|rows| of.iter().map(|of| lists::authors(rows, *of)).collect())
+        };
+        if of.len() <= AT_ONCE {
+            return find(&self.pool, of);
+        }
+        let of = of.to_vec();
+        self.blocking(move |pool| find(pool, &of)).await
     }
 
     async fn timeline(

@@ -61,6 +61,7 @@ async fn a_list_is_asked_for_by_page_and_filter() {
         status: Some(ListedStatus::Suspended),
         tier: Some("gold".parse().unwrap()),
         key_prefix: Some("a/".into()),
+        ..CustomerFilter::default()
     };
     let page = PageRequest { limit: 2, cursor: Some("c".into()), order: Order::Descending };
     assert_eq!(*fixture.queries.pages.lock().unwrap(), [(filter, page)]);
