@@ -46,6 +46,12 @@ checked_text! {
 }
 
 checked_text! {
+    /// Where something was bought, as a payment names it: 1 to 255 characters.
+    Merchant, "a merchant's name", {"type": "string", "minLength": 1, "maxLength": 255},
+    |text| plain(text, 255)
+}
+
+checked_text! {
     /// Who asked: an API key's id, a service's name. 1 to 255 characters.
     Actor, "an actor", {"type": "string", "minLength": 1, "maxLength": 255},
     |text| plain(text, 255)

@@ -208,10 +208,15 @@ pub(crate) fn patch() -> BoxedStrategy<Value> {
 pub(crate) fn report() -> BoxedStrategy<Value> {
     let report_id = || (0..12_u32).prop_map(|n| format!("r{n}"));
     let meter = select(vec!["tokens", "calls"]);
-    (report_id(), moment(), meter, amount(), amount(), option::weighted(0.2, report_id()))
-        .prop_map(|(id, occurred_at, meter, quantity, cost, corrects)| {
+    let merchant = option::weighted(0.2, select(vec!["amazon.com", "Corner Shop"]));
+    let told = (merchant, option::weighted(0.2, report_id()));
+    (report_id(), moment(), meter, amount(), amount(), told)
+        .prop_map(|(id, occurred_at, meter, quantity, cost, (merchant, corrects))| {
             let mut report = json!({"report_id": id, "occurred_at": occurred_at, "meter": meter,
                 "quantity": quantity, "cost": cost});
+            if let Some(merchant) = merchant {
+                report["merchant"] = json!(merchant);
+            }
             if let Some(corrects) = corrects.filter(|corrects| *corrects != id) {
                 report["corrects"] = json!(corrects);
             }

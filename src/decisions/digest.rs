@@ -4,7 +4,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tallybook_events::command::{Claim, Command};
 use tallybook_events::customer::{BillingControls, Budget, Contract, Identity, Policy, Profile};
-use tallybook_events::ids::{CommandId, CustomerId, CustomerKey, Environment, Tenant};
+use tallybook_events::ids::{CommandId, CustomerId, CustomerKey, Environment, Merchant, Tenant};
 use tallybook_events::money::{Amount, Total};
 use tallybook_events::time::Timestamp;
 
@@ -119,6 +119,7 @@ impl<'a> From<&'a Usage> for UsageState<'a> {
                     occurred_at: report.occurred_at,
                     segment: report.segment(),
                     meter: reports.meter(report).as_str(),
+                    merchant: reports.merchant(report).map(Merchant::as_str),
                     amounts: Reports::amounts(report),
                     corrects: report.correction().map(|c| (hex(c.named), hex(c.root))),
                 })
@@ -135,6 +136,8 @@ struct ReportState<'a> {
     occurred_at: Timestamp,
     segment: Timestamp,
     meter: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    merchant: Option<&'a str>,
     amounts: [Amount; 3],
     corrects: Option<(String, String)>,
 }
@@ -164,7 +167,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::given::{
-        KEY, World, archive, by_key, correction, create, given, nth, report, update, usage,
+        KEY, World, archive, by_key, correction, create, given, nth, report, update, usage, with,
     };
     use super::*;
 
@@ -201,6 +204,7 @@ mod tests {
             usage(json!([report("r1", moment, "1")])),
             usage(json!([report("r2", moment, "8")])),
             usage(json!([correction("r3", "r1", moment, "1")])),
+            usage(json!([with("merchant", json!("amazon.com"), report("r4", moment, "8"))])),
             update(json!({"key": "new"})),
         ] {
             world.send(asked);

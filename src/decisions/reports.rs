@@ -1,19 +1,19 @@
 //! Which usage reports were recorded, and what does each count now? Kept for ever and small: an id
-//! is remembered by its hash, a meter's name once, an amount in ten bytes.
+//! is remembered by its hash, the names of a meter and a merchant once, an amount in ten bytes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use tallybook_events::customer::{Corrected, UsageRecorded, UsageReport};
-use tallybook_events::ids::{Meter, ReportId};
+use tallybook_events::ids::{Merchant, Meter, ReportId};
 use tallybook_events::money::Amount;
 use tallybook_events::time::Timestamp;
 
 use super::sip;
 
-/// How many of the last meters are looked through for a name that is there already. A customer with
-/// more meters in turn keeps some names twice.
-const SHARED_METERS: usize = 32;
+/// How many of the last labels are looked through for one that is there already. A customer with
+/// more of them in turn keeps some twice.
+const SHARED_LABELS: usize = 32;
 
 /// The hash of a report id: 128 bits, taken as the id itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,6 +69,13 @@ impl From<Packed> for Amount {
     }
 }
 
+/// What was used, and where it was bought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Label {
+    meter: Meter,
+    merchant: Option<Merchant>,
+}
+
 /// One report, as it was recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Report {
@@ -76,7 +83,7 @@ pub(super) struct Report {
     pub(super) occurred_at: Timestamp,
     /// Microseconds from the start of the segment of usage in which it counts to `occurred_at`.
     into_segment: u32,
-    meter: u32,
+    label: u32,
     quantity: Packed,
     raw: Packed,
     charged: Packed,
@@ -111,7 +118,7 @@ pub(super) struct Reports {
     known: HashMap<ReportHash, Report, BuildHasherDefault<Taken>>,
     /// The last correction of each report that was corrected, by that report.
     latest: BTreeMap<ReportHash, ReportHash>,
-    meters: Vec<Meter>,
+    labels: Vec<Label>,
 }
 
 impl Reports {
@@ -138,7 +145,8 @@ impl Reports {
         report.occurred_at == asked.occurred_at
             && report.quantity == asked.quantity.into()
             && report.raw == asked.cost.into()
-            && *self.meter(report) == asked.meter
+            && self.label(report).meter == asked.meter
+            && self.label(report).merchant == asked.merchant
             && report.corrects.as_ref().map(|correction| correction.named) == corrects
     }
 
@@ -163,8 +171,17 @@ impl Reports {
 
     /// Gives the meter of a report.
     pub(super) fn meter(&self, report: &Report) -> &Meter {
-        let at = usize::try_from(report.meter).expect("an index of 32 bits");
-        self.meters.get(at).expect("meters are never taken away")
+        &self.label(report).meter
+    }
+
+    /// Gives the merchant that a report names.
+    pub(super) fn merchant(&self, report: &Report) -> Option<&Merchant> {
+        self.label(report).merchant.as_ref()
+    }
+
+    fn label(&self, report: &Report) -> &Label {
+        let at = usize::try_from(report.label).expect("an index of 32 bits");
+        self.labels.get(at).expect("labels are never taken away")
     }
 
     /// Remembers a report that counts from a segment of usage on. `root` is what it goes back to.
@@ -186,7 +203,7 @@ impl Reports {
         let report = Report {
             occurred_at: recorded.occurred_at,
             into_segment: u32::try_from(into_segment).expect("a segment lasts an hour at most"),
-            meter: self.meter_number(&recorded.meter),
+            label: self.label_number(&recorded.meter, recorded.merchant.as_ref()),
             quantity: recorded.quantity.into(),
             raw: recorded.raw.into(),
             charged: recorded.charged.into(),
@@ -195,14 +212,15 @@ impl Reports {
         self.known.insert(id, report);
     }
 
-    fn meter_number(&mut self, meter: &Meter) -> u32 {
-        let from = self.meters.len().saturating_sub(SHARED_METERS);
-        let known = self.meters[from..].iter().position(|known| known == meter);
-        let at = known.map_or(self.meters.len(), |at| from + at);
-        if at == self.meters.len() {
-            self.meters.push(meter.clone());
+    fn label_number(&mut self, meter: &Meter, merchant: Option<&Merchant>) -> u32 {
+        let from = self.labels.len().saturating_sub(SHARED_LABELS);
+        let same = |known: &Label| known.meter == *meter && known.merchant.as_ref() == merchant;
+        let known = self.labels[from..].iter().position(same);
+        let at = known.map_or(self.labels.len(), |at| from + at);
+        if at == self.labels.len() {
+            self.labels.push(Label { meter: meter.clone(), merchant: merchant.cloned() });
         }
-        u32::try_from(at).expect("fewer than 2^32 meters")
+        u32::try_from(at).expect("fewer than 2^32 labels")
     }
 }
 
@@ -254,17 +272,23 @@ mod tests {
     }
 
     #[test]
-    fn names_of_meters_are_kept_once_unless_there_are_very_many() {
+    fn names_are_kept_once_unless_there_are_very_many() {
         let mut reports = Reports::default();
         let meter = |n: usize| format!("meter-{n}").parse::<Meter>().unwrap();
         for _ in 0..3 {
-            (0..SHARED_METERS)
-                .for_each(|n| assert_eq!(reports.meter_number(&meter(n)) as usize, n));
+            (0..SHARED_LABELS)
+                .for_each(|n| assert_eq!(reports.label_number(&meter(n), None) as usize, n));
         }
-        assert_eq!(reports.meters.len(), SHARED_METERS);
-        (0..2 * SHARED_METERS).for_each(|n| {
-            reports.meter_number(&meter(n));
+        assert_eq!(reports.labels.len(), SHARED_LABELS);
+        (0..2 * SHARED_LABELS).for_each(|n| {
+            reports.label_number(&meter(n), None);
         });
-        assert_eq!(reports.meters.len(), 2 * SHARED_METERS);
+        assert_eq!(reports.labels.len(), 2 * SHARED_LABELS);
+        let merchant = "amazon.com".parse().unwrap();
+        let last = meter(2 * SHARED_LABELS - 1);
+        let at = |reports: &mut Reports, merchant| reports.label_number(&last, merchant) as usize;
+        assert_eq!(at(&mut reports, Some(&merchant)), 2 * SHARED_LABELS);
+        assert_eq!(at(&mut reports, Some(&merchant)), 2 * SHARED_LABELS);
+        assert_eq!(at(&mut reports, None), 2 * SHARED_LABELS - 1);
     }
 }

@@ -192,6 +192,7 @@ impl<'a> Draft<'a> {
             raw: asked.cost,
             charged: charged.ok_or_else(|| out_of_range(at, "cost"))?,
             period,
+            merchant: asked.merchant.clone(),
             corrects,
         };
         self.count(at, &recorded, counted_in)?;
@@ -379,6 +380,22 @@ mod tests {
     }
 
     #[test]
+    fn a_merchant_is_recorded_where_it_is_told_and_is_part_of_the_report() {
+        let told = with("merchant", json!("amazon.com"), report("r1", MORNING, "1"));
+        let other = with("merchant", json!("amazon.de"), report("r1", MORNING, "1"));
+        given()
+            .customer(json!({}))
+            .when(one(told.clone()))
+            .then(json!([with("merchant", json!("amazon.com"), recorded("r1", MORNING, "1", "1"))]))
+            .when(one(told))
+            .repeats(&["r1"], &[])
+            .then_nothing()
+            .when(one(other))
+            .repeats(&[], &["r1"])
+            .then_nothing();
+    }
+
+    #[test]
     fn a_report_id_with_other_content_is_a_conflict() {
         let other =
             |member: &str, value: &str| with(member, json!(value), report("r1", MORNING, "1"));
@@ -386,6 +403,7 @@ mod tests {
             other("cost", "1.000000000001"),
             other("quantity", "11"),
             other("meter", "calls"),
+            other("merchant", "amazon.com"),
             other("occurred_at", "2026-01-10T08:15:00.000001Z"),
             other("corrects", "r0"),
         ] {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Meter, ReportId};
+use crate::ids::{Merchant, Meter, ReportId};
 use crate::money::Amount;
 use crate::period::Window;
 use crate::time::Timestamp;
@@ -24,6 +24,9 @@ pub struct UsageReport {
     /// What it cost, in USD.
     #[serde(default)]
     pub cost: Amount,
+    /// Where it was bought, for what is bought somewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merchant: Option<Merchant>,
     /// The report whose total this one takes the place of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corrects: Option<ReportId>,
@@ -38,13 +41,15 @@ struct UsageReportWire {
     meter: Meter,
     quantity: Option<Amount>,
     cost: Option<Amount>,
+    merchant: Option<Merchant>,
     corrects: Option<ReportId>,
 }
 
 impl TryFrom<UsageReportWire> for UsageReport {
     type Error = &'static str;
     fn try_from(wire: UsageReportWire) -> Result<Self, Self::Error> {
-        let UsageReportWire { report_id, occurred_at, meter, quantity, cost, corrects } = wire;
+        let UsageReportWire { report_id, occurred_at, meter, quantity, cost, merchant, corrects } =
+            wire;
         if quantity.is_none() && cost.is_none() {
             return Err("needs a quantity or a cost");
         }
@@ -52,7 +57,7 @@ impl TryFrom<UsageReportWire> for UsageReport {
             return Err("cannot correct itself");
         }
         let (quantity, cost) = (quantity.unwrap_or_default(), cost.unwrap_or_default());
-        Ok(Self { report_id, occurred_at, meter, quantity, cost, corrects })
+        Ok(Self { report_id, occurred_at, meter, quantity, cost, merchant, corrects })
     }
 }
 
@@ -73,6 +78,9 @@ pub struct UsageRecorded {
     pub charged: Amount,
     /// The budget period in which it falls.
     pub period: Window,
+    /// Where it was bought, where that was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merchant: Option<Merchant>,
     /// What this report takes the place of: that no longer counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corrects: Option<Corrected>,

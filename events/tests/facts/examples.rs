@@ -144,6 +144,7 @@ fn usage_recorded() -> UsageRecorded {
         raw: text("0.25"),
         charged: text("0.3"),
         period: window(),
+        merchant: None,
         corrects: Some(Corrected {
             report_id: text("report-1"),
             occurred_at: text("2026-11-24T05:29:59Z"),

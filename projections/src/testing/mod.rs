@@ -97,6 +97,7 @@ pub(crate) fn used(report: &str, moment: &str, cost: u32, budget: &Budget) -> Ev
         raw: cost.into(),
         charged: (2 * cost).into(),
         period: budget.schedule().window_at(moment),
+        merchant: None,
         corrects: None,
     })
 }

@@ -201,6 +201,8 @@ impl Reckoned {
             raw: cost.into(),
             charged: (2 * cost).into(),
             period: self.budget.schedule().window_at(moment),
+            // Some do name one.
+            merchant: (cost % 3 == 0).then(|| format!("m{}", cost % 2).parse().expect("a name")),
             corrects: None,
         }
     }

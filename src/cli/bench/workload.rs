@@ -166,6 +166,7 @@ impl Generator {
             meter: meter.parse().expect("a meter"),
             quantity: self.amount(10_000, 0),
             cost: self.amount(1_000_000, 6),
+            merchant: None,
             corrects: corrects.map(|id| format!("r-{number}-{id}c").parse().expect("a report id")),
         }
     }

@@ -248,15 +248,18 @@ fn identity_patch() -> BoxedStrategy<IdentityPatch> {
 }
 
 fn report() -> BoxedStrategy<UsageReport> {
-    (word(), moment(), word(), amount(), amount(), of(small()))
-        .prop_map(|(report_id, occurred_at, meter, quantity, cost, corrects)| UsageReport {
-            report_id,
-            occurred_at,
-            meter,
-            quantity,
-            cost,
-            // Never its own id, which has no digits.
-            corrects: corrects.map(|id| text(&id.to_string())),
+    (word(), moment(), word(), amount(), amount(), (of(word()), of(small())))
+        .prop_map(|(report_id, occurred_at, meter, quantity, cost, (merchant, corrects))| {
+            UsageReport {
+                report_id,
+                occurred_at,
+                meter,
+                quantity,
+                cost,
+                merchant,
+                // Never its own id, which has no digits.
+                corrects: corrects.map(|id| text(&id.to_string())),
+            }
         })
         .boxed()
 }

@@ -152,8 +152,10 @@ fn corrected() -> BoxedStrategy<Corrected> {
 
 fn usage_recorded() -> BoxedStrategy<UsageRecorded> {
     let amounts = (amount(), amount(), amount());
-    (word(), moment(), word(), amounts, window(), of(corrected()))
-        .prop_map(|(report_id, occurred_at, meter, (quantity, raw, charged), period, corrects)| {
+    let told = (of(word()), of(corrected()));
+    (word(), moment(), word(), amounts, window(), told)
+        .prop_map(|(report_id, occurred_at, meter, (quantity, raw, charged), period, told)| {
+            let (merchant, corrects) = told;
             UsageRecorded {
                 report_id,
                 occurred_at,
@@ -162,6 +164,7 @@ fn usage_recorded() -> BoxedStrategy<UsageRecorded> {
                 raw,
                 charged,
                 period,
+                merchant,
                 corrects,
             }
         })
