@@ -173,6 +173,11 @@ pub enum RejectionCode {
 }
 
 impl RejectionCode {
+    /// Tells whether another customer stands in the way: asking again would not help by itself.
+    pub const fn is_conflict(self) -> bool {
+        matches!(self, Self::KeyTaken | Self::CustomerExists)
+    }
+
     /// Gives the word used in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use tallybook_events::codec::{self, DecisionParts};
-use tallybook_events::command::{Command, Routed};
+use tallybook_events::command::{Command, Context, Routed};
 use tallybook_events::decision::{
     Accepted, Deferred, Outcome, Rejection, RejectionCode, SourceRef,
 };
@@ -36,7 +36,9 @@ impl Owner {
     }
 
     fn take_up(&mut self, incoming: Incoming) {
-        if incoming.command.context.dry_run {
+        let Context { dry_run, refusal_frees_key, .. } = incoming.command.context;
+        // A dry run has no memory, but when it asks whether its key is used.
+        if dry_run && !refusal_frees_key {
             return self.preview(incoming);
         }
         let scope = &incoming.command.scope;
@@ -59,9 +61,16 @@ impl Owner {
                     && command.home() == home
             }) {
                 Err(error) => return refuse(incoming.reply, error),
-                Ok(Some(earlier)) => return self.repeat_by_key(incoming, earlier),
+                Ok(Some(earlier)) => match self.gave_back(&incoming.command, &earlier) {
+                    Err(error) => return refuse(incoming.reply, error),
+                    Ok(false) => return self.repeat_by_key(incoming, earlier),
+                    Ok(true) => idempotency = Some(key),
+                },
                 Ok(None) => idempotency = Some(key),
             }
+        }
+        if dry_run {
+            return self.preview(incoming);
         }
         self.decide(incoming, key, idempotency);
     }

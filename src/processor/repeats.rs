@@ -74,6 +74,36 @@ impl Owner {
         }
     }
 
+    /// Tells whether the decision that was made under a command's idempotency key has given the key
+    /// back: it was a refusal, and a refusal frees the key.
+    pub(super) fn gave_back(
+        &self,
+        command: &Command,
+        earlier: &Earlier,
+    ) -> Result<bool, InboxError> {
+        let Earlier::Recorded(decision) = earlier else { return Ok(false) };
+        if !command.context.refusal_frees_key {
+            return Ok(false);
+        }
+        let refused = |outcome: &Outcome| matches!(outcome, Outcome::Rejected(rejection) if !rejection.code.is_conflict());
+        Ok(match &decision.outcome {
+            Outcome::Deferred(_) => {
+                self.settled(&decision.command)?.is_some_and(|settled| refused(&settled.outcome))
+            }
+            // Whoever it was sent on to knows.
+            Outcome::Forwarded { .. } => true,
+            outcome @ (Outcome::Accepted(_)
+            | Outcome::Rejected(_)
+            | Outcome::DeadLettered { .. }) => refused(outcome),
+        })
+    }
+
+    /// Gives the decision that a held command got in the end, if it has come to one.
+    fn settled(&self, held: &Command) -> Result<Option<Box<Decision>>, InboxError> {
+        let key = MemoryKey::settled(&held.scope, held.command_id);
+        self.state.memory.place(key).map_or(Ok(None), |offset| self.decision_at(offset))
+    }
+
     /// The same idempotency key again, under another command id.
     pub(super) fn repeat_by_key(&mut self, incoming: Incoming, earlier: Earlier) {
         let same = |command: &Command| match (
@@ -127,13 +157,10 @@ impl Owner {
                 return;
             }
             Outcome::Deferred(_) => {
-                let key = MemoryKey::settled(&decision.command.scope, command_id);
-                let settled =
-                    match self.state.memory.place(key).map(|offset| self.decision_at(offset)) {
-                        None => None,
-                        Some(Ok(settled)) => settled,
-                        Some(Err(error)) => return refuse(incoming.reply, error),
-                    };
+                let settled = match self.settled(&decision.command) {
+                    Ok(settled) => settled,
+                    Err(error) => return refuse(incoming.reply, error),
+                };
                 let Some(settled) = settled else {
                     if let Some(reply) = incoming.reply {
                         let key = (decision.command.scope, command_id);

@@ -48,6 +48,9 @@ pub struct Context {
     pub idempotency_key: Option<Token>,
     /// Digest of the request that came with the idempotency key.
     pub fingerprint: Option<Token>,
+    /// Whether a refusal gives the idempotency key back, so that the next request with it is decided
+    /// anew. A conflict keeps it ([`RejectionCode::is_conflict`](crate::decision::RejectionCode::is_conflict)).
+    pub refusal_frees_key: bool,
     /// The version that the customer must have.
     pub expected_version: Option<u64>,
     /// The caller's word for all that belongs together.

@@ -37,6 +37,9 @@ pub struct CommandDraft {
     pub idempotency_key: Option<Token>,
     /// Digest of the request that came with the idempotency key.
     pub fingerprint: Option<Token>,
+    /// Whether a refusal, unless for a conflict, gives the idempotency key back.
+    #[serde(default)]
+    pub refusal_frees_key: bool,
     /// The version that the customer must have.
     pub expected_version: Option<u64>,
     /// The caller's word for all that belongs together.
@@ -116,6 +119,7 @@ impl CommandDraft {
         let context = Context {
             idempotency_key: self.idempotency_key,
             fingerprint: self.fingerprint,
+            refusal_frees_key: self.refusal_frees_key,
             expected_version: self.expected_version,
             correlation_id: self.correlation_id,
             causation_id: self.causation_id,
@@ -217,6 +221,7 @@ impl Serialize for Command {
             source: &self.source,
             idempotency_key: self.context.idempotency_key.as_ref(),
             fingerprint: self.context.fingerprint.as_ref(),
+            refusal_frees_key: self.context.refusal_frees_key,
             expected_version: self.context.expected_version,
             correlation_id: self.context.correlation_id.as_ref(),
             causation_id: self.context.causation_id.as_ref(),
@@ -249,6 +254,8 @@ struct CommandWire<'a> {
     idempotency_key: Option<&'a Token>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fingerprint: Option<&'a Token>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    refusal_frees_key: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     expected_version: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]

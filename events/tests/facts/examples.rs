@@ -234,6 +234,7 @@ pub(crate) fn update() -> Command {
         context: Context {
             idempotency_key: Some(text("once")),
             fingerprint: Some(text("q2w3")),
+            refusal_frees_key: false,
             expected_version: Some(6),
             correlation_id: Some(text("order-7")),
             causation_id: Some(text("event-8")),

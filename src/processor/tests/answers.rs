@@ -143,6 +143,71 @@ fn a_dry_run_shows_and_records_nothing() {
     running.stop();
 }
 
+/// Makes a command with an idempotency key that a refusal frees.
+fn once(json: &str, n: u128) -> Command {
+    let mut command = command(json);
+    command.command_id = CommandId(Uuid::from_u128(n));
+    command.context.idempotency_key = Some("k".parse().unwrap());
+    command.context.refusal_frees_key = true;
+    command
+}
+
+#[test]
+fn a_refusal_frees_the_idempotency_key_where_the_command_says_so_but_a_conflict_does_not() {
+    let journal = MemoryJournal::new(4);
+    let running = Running::on(&journal);
+    let ask =
+        |running: &Running, json: &str, n| running.send(vec![once(json, n)]).remove(0).unwrap();
+    // Refused: the same key again is decided anew, and goes through once the reason is gone.
+    assert_eq!(code(&ask(&running, &name("a", "A"), 1)), RejectionCode::UnknownCustomer);
+    let again = ask(&running, &name("a", "A"), 2);
+    assert_eq!((code(&again), again.repeated), (RejectionCode::UnknownCustomer, false));
+    running.ask(&create("a"));
+    assert_eq!(versions(&ask(&running, &name("a", "A"), 3)), (1, 2));
+    // Accepted: the key is used, after a restart, too.
+    running.stop();
+    let running = Running::on(&journal);
+    assert!(ask(&running, &name("a", "A"), 4).repeated);
+    assert_eq!(code(&ask(&running, &name("a", "B"), 5)), RejectionCode::IdempotencyKeyReused);
+    // A conflict keeps the key of its customer, here after a claim on another partition.
+    for key in ["b", "c"] {
+        running.ask(&create(key));
+    }
+    assert_eq!(code(&ask(&running, &rename("b", "c"), 6)), RejectionCode::KeyTaken);
+    assert!(ask(&running, &rename("b", "c"), 7).repeated);
+    running.stop();
+}
+
+#[test]
+fn an_idempotency_key_that_a_refusal_frees_goes_with_the_customer_to_its_new_key() {
+    let journal = MemoryJournal::new(4);
+    let running = Running::on(&journal);
+    let ask = |json: &str, n| running.send(vec![once(json, n)]).remove(0).unwrap();
+    running.ask(&create("a"));
+    assert_eq!(versions(&ask(&rename("a", "b"), 1)), (1, 2));
+    // By the new key the slot sends it on; who holds the key knows.
+    assert_eq!(code(&ask(&name("b", "B"), 2)), RejectionCode::IdempotencyKeyReused);
+    assert_eq!(code(&ask(&name("b", "B"), 3)), RejectionCode::IdempotencyKeyReused);
+    running.stop();
+}
+
+#[test]
+fn a_dry_run_tells_whether_an_idempotency_key_is_used() {
+    let journal = MemoryJournal::new(4);
+    let running = Running::on(&journal);
+    running.ask(&create("a"));
+    let probe = |n| {
+        let mut command = once(r#"{"type":"UpdateCustomer","customer":{"key":"a"},"patch":{}}"#, n);
+        command.context.dry_run = true;
+        running.send(vec![command]).remove(0).unwrap()
+    };
+    assert_eq!((probe(1).repeated, probe(2).position), (false, None));
+    running.send(vec![once(&name("a", "A"), 3)]).remove(0).unwrap();
+    assert_eq!(code(&probe(4)), RejectionCode::IdempotencyKeyReused);
+    running.stop();
+    assert_eq!(decisions_of(&journal).len(), 2);
+}
+
 /// A clock that moves on whenever it is read.
 #[derive(Debug, Default)]
 struct TickingClock(std::sync::atomic::AtomicI64);

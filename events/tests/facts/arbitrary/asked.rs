@@ -52,10 +52,11 @@ fn command_body() -> BoxedStrategy<CommandBody> {
 
 fn context() -> BoxedStrategy<Context> {
     let tokens = (of(word()), of(word()), of(word()), of(word()), of(word()), of(word()));
-    (tokens, of(number()), flag())
-        .prop_map(|(tokens, expected_version, dry_run)| Context {
+    (tokens, of(number()), flag(), flag())
+        .prop_map(|(tokens, expected_version, refusal_frees_key, dry_run)| Context {
             idempotency_key: tokens.0,
             fingerprint: tokens.1,
+            refusal_frees_key,
             expected_version,
             correlation_id: tokens.2,
             causation_id: tokens.3,
