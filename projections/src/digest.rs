@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use tallybook_events::ids::{Actor, CommandId, CustomerId};
 use tallybook_events::time::Timestamp;
 
+use crate::commands::CommandRow;
 use crate::customers::CustomerRow;
 use crate::ledger::{BudgetSince, LedgerRow};
 use crate::period_usage::RowKey;
@@ -21,6 +22,8 @@ pub struct ModelsDigest {
     pub period_usage: TableDigest,
     /// Of the timeline, by customer and version.
     pub timeline: TableDigest,
+    /// Of the commands, by id, tenant, environment and partition.
+    pub commands: TableDigest,
 }
 
 /// SHA-256 over the rows of one read model.
@@ -43,7 +46,7 @@ impl fmt::Debug for TableDigest {
 impl fmt::Display for ModelsDigest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut all = Sha256::new();
-        for table in [&self.customers, &self.period_usage, &self.timeline] {
+        for table in [&self.customers, &self.period_usage, &self.timeline, &self.commands] {
             all.update(table.sha256);
         }
         all.finalize().iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
@@ -100,6 +103,12 @@ impl Digester {
     pub fn event(&mut self, event: &DigestedEvent<'_>) {
         let DigestedEvent { customer_id, version, recorded_at, command_id, actor, event } = *event;
         self.line(&(customer_id, version, recorded_at, command_id, actor, event));
+    }
+
+    /// Takes in what became of a command.
+    pub fn command(&mut self, row: &CommandRow) {
+        let CommandRow { scope, command_id, place: _, decided_at, outcome } = row;
+        self.line(&(command_id, &scope.tenant, scope.environment, decided_at, outcome));
     }
 
     /// Gives the digest of all that was taken in.

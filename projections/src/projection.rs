@@ -2,7 +2,6 @@
 //! its arguments: no clock, no store, no log line.
 
 use serde_json::value::RawValue;
-use tallybook_events::command::CommandBody;
 use tallybook_events::decision::{Decision, Outcome};
 use tallybook_events::event::Event;
 use tallybook_events::ids::{Actor, CommandId, CustomerId, Partition, Position};
@@ -109,16 +108,8 @@ impl<'a> Facts<'a> {
         if facts.is_empty() {
             return Ok(None);
         }
-        let command_id = match &decision.command.body {
-            CommandBody::SettleClaim(settlement) => settlement.claim.held,
-            CommandBody::CreateCustomer(_)
-            | CommandBody::UpdateCustomer(_)
-            | CommandBody::RecordUsage(_)
-            | CommandBody::ArchiveCustomer
-            | CommandBody::ClaimKey(_)
-            | CommandBody::ReleaseKey(_)
-            | CommandBody::SettleRelease(_) => decision.command.command_id,
-        };
+        let settled = decision.command.body.settles();
+        let command_id = settled.unwrap_or(decision.command.command_id);
         Ok(Some(Self {
             customer_id: accepted.customer_id,
             place,

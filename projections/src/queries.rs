@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tallybook_events::customer::CustomerDocument;
 use tallybook_events::customer::entitlements::Entitlements;
+use tallybook_events::decision::Outcome;
 use tallybook_events::ids::{Actor, CommandId, CustomerId, CustomerRef, Position, Scope};
 use tallybook_events::money::{Amount, Total};
 use tallybook_events::text::TierName;
@@ -226,6 +227,21 @@ pub struct TimelineItem {
     pub actor: Actor,
 }
 
+/// What became of a command.
+#[derive(Debug, Clone)]
+pub struct CommandOutcome {
+    /// The command.
+    pub command_id: CommandId,
+    /// Where its decision is. Of one that was held: where it was settled, if it was.
+    pub position: Position,
+    /// When it was decided.
+    pub decided_at: Timestamp,
+    /// Accepted, rejected, or deferred as long as it is held.
+    pub outcome: Outcome,
+    /// The events, as they were recorded, in an array.
+    pub events: Box<RawValue>,
+}
+
 /// Why a question got no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -305,6 +321,13 @@ pub trait Queries: Send + Sync + 'static {
         kind: Option<PeriodKind>,
         page: &PageRequest,
     ) -> Result<Page<UsagePeriod>, ReadError>;
+
+    /// Gives what became of a command of a scope; nothing when none of that id was decided there.
+    async fn command(
+        &self,
+        scope: &Scope,
+        command_id: CommandId,
+    ) -> Result<Option<CommandOutcome>, ReadError>;
 
     /// Gives, per partition, the position that answers are true for.
     fn positions(&self) -> Vec<Position>;

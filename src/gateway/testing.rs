@@ -17,11 +17,11 @@ use tallybook_events::command::Command;
 use tallybook_events::customer::CustomerDocument;
 use tallybook_events::customer::entitlements::Entitlements;
 use tallybook_events::decision::{Accepted, Outcome, Rejection, RejectionCode};
-use tallybook_events::ids::{CustomerId, CustomerRef, Partition, Position, Scope};
+use tallybook_events::ids::{CommandId, CustomerId, CustomerRef, Partition, Position, Scope};
 use tallybook_events::time::Timestamp;
 use tallybook_projections::queries::{
-    AsOf, Authors, CustomerFilter, Page, PageRequest, PeriodKind, Queries, ReadError, Slice,
-    SliceRequest, TimelineItem, UsagePeriod,
+    AsOf, Authors, CommandOutcome, CustomerFilter, Page, PageRequest, PeriodKind, Queries,
+    ReadError, Slice, SliceRequest, TimelineItem, UsagePeriod,
 };
 use tower::ServiceExt;
 
@@ -172,6 +172,10 @@ impl Queries for FakeQueries {
     ) -> Result<Page<UsagePeriod>, ReadError> {
         self.pages.lock().unwrap().push((CustomerFilter::default(), page.clone()));
         Ok(Page { items: vec![], next: self.next.clone() })
+    }
+
+    async fn command(&self, _: &Scope, _: CommandId) -> Result<Option<CommandOutcome>, ReadError> {
+        Ok(None)
     }
 
     fn positions(&self) -> Vec<Position> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tallybook_events::chain::{Chain, Checkpoint, Halt, Offset};
 use tallybook_events::codec::{self, Record, UnreadableRecord};
 use tallybook_events::ids::Partition;
+use tallybook_projections::commands::CommandRow;
 use tallybook_projections::projection::{Facts, Unfoldable};
 use tallybook_projections::store::{Batch, Part, StoreError};
 
@@ -105,6 +106,7 @@ impl Readers {
                     from,
                     to: from,
                     facts: Vec::new(),
+                    commands: Vec::new(),
                 });
                 judge_one(chain, part, stored)?;
                 part.to = chain.checkpoint();
@@ -129,6 +131,7 @@ fn judge_one<'a>(chain: &mut Chain, part: &mut Part<'a>, stored: &'a Stored) -> 
     let (record, recorded) = codec::read_with_events(&stored.record)
         .map_err(|source| Halted::Unreadable { partition, offset: stored.offset, source })?;
     if let Record::Decision(decision) = record {
+        part.commands.extend(CommandRow::of(partition, &decision));
         let facts = Facts::of(partition, *decision, &recorded).map_err(Halted::Unfoldable)?;
         part.facts.extend(facts);
     }

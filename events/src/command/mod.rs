@@ -217,6 +217,21 @@ impl CommandBody {
             Self::SettleRelease(_) => CommandType::SettleRelease,
         }
     }
+
+    /// Gives the command that was held, if this one brings the answer that it waits for: the decision
+    /// on this one is then the decision on that one.
+    pub const fn settles(&self) -> Option<CommandId> {
+        match self {
+            Self::SettleClaim(settlement) => Some(settlement.claim.held),
+            Self::CreateCustomer(_)
+            | Self::UpdateCustomer(_)
+            | Self::RecordUsage(_)
+            | Self::ArchiveCustomer
+            | Self::ClaimKey(_)
+            | Self::ReleaseKey(_)
+            | Self::SettleRelease(_) => None,
+        }
+    }
 }
 
 impl Command {

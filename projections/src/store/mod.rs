@@ -20,6 +20,7 @@
 use tallybook_events::chain::Checkpoint;
 use tallybook_events::ids::Partition;
 
+use crate::commands::CommandRow;
 use crate::digest::ModelsDigest;
 use crate::projection::{Facts, Unfoldable};
 
@@ -46,6 +47,8 @@ pub struct Part<'a> {
     pub to: Checkpoint,
     /// The facts in between, in their order.
     pub facts: Vec<Facts<'a>>,
+    /// What became of commands in between, in the same order.
+    pub commands: Vec<CommandRow>,
 }
 
 /// Why the store did not do it. Nothing of it was done.

@@ -17,6 +17,7 @@ use tallybook_events::period::Window;
 use tallybook_events::time::{MICROS_PER_HOUR, Timestamp};
 use uuid::Uuid;
 
+use crate::commands::CommandRow;
 use crate::projection::Facts;
 use crate::store::Part;
 
@@ -188,8 +189,7 @@ impl Log {
         events: &[Event],
         body: CommandBody,
     ) -> CommandId {
-        self.seq += 1;
-        let number = u128::from(self.partition.0) << 64 | u128::from(self.seq);
+        let number = u128::from(self.partition.0) << 64 | u128::from(self.seq + 1);
         let command = Command {
             command_id: CommandId(Uuid::from_u128(number)),
             scope: scope(),
@@ -201,6 +201,19 @@ impl Log {
             routed: None,
             body,
         };
+        self.record(&command, decided_at, outcome, events);
+        command.command_id
+    }
+
+    /// Writes any decision; gives its seq.
+    pub(crate) fn record(
+        &mut self,
+        command: &Command,
+        decided_at: Timestamp,
+        outcome: &Outcome,
+        events: &[Event],
+    ) -> u64 {
+        self.seq += 1;
         let json = serde_json::to_vec(&command).expect("a command is JSON");
         let parts = DecisionParts {
             decided_at,
@@ -214,23 +227,24 @@ impl Log {
         codec::write_decision(&mut record, 1, self.seq, &self.head, &parts);
         self.head = self.head.rolled(&record);
         self.records.push(record);
-        command.command_id
+        self.seq
     }
 
     /// Reads on from a checkpoint, at most so many records, as a projector does.
     pub(crate) fn part(&self, from: Checkpoint, most: usize) -> Part<'_> {
         let mut chain = Chain::from(from);
-        let mut facts = Vec::new();
+        let (mut facts, mut commands) = (Vec::new(), Vec::new());
         let begin = usize::try_from(from.offset).expect("a small offset");
         for (offset, record) in (from.offset..).zip(self.records[begin..].iter().take(most)) {
             assert!(chain.judge(offset, record).expect("a chain").counts());
             let (read, recorded): (Record, Vec<&RawValue>) =
                 codec::read_with_events(record).expect("a record");
             if let Record::Decision(decision) = read {
+                commands.extend(CommandRow::of(self.partition, &decision));
                 facts.extend(Facts::of(self.partition, *decision, &recorded).expect("facts"));
             }
         }
-        Part { partition: self.partition, from, to: chain.checkpoint(), facts }
+        Part { partition: self.partition, from, to: chain.checkpoint(), facts, commands }
     }
 
     /// Gives all facts.

@@ -19,6 +19,7 @@ pub(crate) mod folds;
 pub(crate) mod reads;
 pub(crate) mod slices;
 pub(crate) mod looks_back;
+pub(crate) mod commands;
 pub(crate) mod rebuilds;
 
 /// An adapter, with a database of its own that begins empty. Each call opens it anew.
@@ -68,6 +69,10 @@ macro_rules! conformance {
             looks_back::a_customer_reads_as_of_any_version_and_time,
             reads::an_unknown_cursor_is_refused,
             reads::readers_wait_for_a_position,
+            commands::a_command_is_found_with_its_events_or_its_refusal,
+            commands::a_held_command_is_what_settled_it,
+            commands::a_command_of_another_scope_is_not_found,
+            commands::of_an_id_used_on_two_partitions_the_first_counts,
             rebuilds::a_rebuild_equals_the_live_rows_and_takes_their_place,
             rebuilds::a_rebuild_that_is_behind_does_not_switch,
         }

@@ -23,7 +23,10 @@ const READER_CACHE_KIB: i64 = 8 << 10;
 const KEPT_STATEMENTS: usize = 64;
 
 /// The tables, step by step: step `n` brings a file from version `n` to `n + 1`.
-const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/sqlite/0001_views.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../../migrations/sqlite/0001_views.sql"),
+    include_str!("../../../migrations/sqlite/0002_commands.sql"),
+];
 
 /// What goes wrong in this adapter.
 #[derive(Debug, thiserror::Error)]
@@ -129,13 +132,28 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("views.db");
         let connection = open_writer(&path, Keeping::Whole).unwrap();
-        connection.pragma_update(None, "user_version", 2).unwrap();
+        connection.pragma_update(None, "user_version", 99).unwrap();
         drop(connection);
         let error = open_writer(&path, Keeping::Whole).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the read model cannot be read: its tables are of version 2, this build knows up to 1"
+            "the read model cannot be read: its tables are of version 99, this build knows up to 2"
         );
+    }
+
+    #[test]
+    fn rows_of_an_earlier_build_are_folded_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("views.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(MIGRATIONS[0]).unwrap();
+        old.execute_batch("INSERT INTO positions VALUES (0, 5, 1, 5, zeroblob(32))").unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        drop(old);
+        let connection = open_writer(&path, Keeping::Whole).unwrap();
+        let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(number("SELECT count(*) FROM positions"), 0);
+        assert_eq!(number("SELECT number FROM generation"), 2);
     }
 
     #[test]

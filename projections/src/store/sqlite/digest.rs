@@ -2,6 +2,7 @@
 
 use rusqlite::Connection;
 
+use super::commands::{self as command_rows, COMMAND};
 use super::database::SqliteError;
 use super::rows::{CUSTOMER, Columns, LEDGER_ROW, customer, ledger_row};
 use crate::digest::{DigestedEvent, Digester, ModelsDigest, TableDigest};
@@ -14,6 +15,7 @@ pub(super) fn digest(connection: &Connection) -> Result<ModelsDigest, SqliteErro
         customers: customers(connection)?,
         period_usage: period_usage(connection)?,
         timeline: timeline(connection)?,
+        commands: commands(connection)?,
     })
 }
 
@@ -73,6 +75,18 @@ fn timeline(connection: &Connection) -> Result<TableDigest, SqliteError> {
             actor: &row.text(4)?,
             event: row.str(5)?,
         });
+    }
+    Ok(digester.finish())
+}
+
+fn commands(connection: &Connection) -> Result<TableDigest, SqliteError> {
+    let mut digester = Digester::default();
+    let mut statement = connection.prepare(&format!(
+        "SELECT {COMMAND} FROM commands ORDER BY id, tenant, environment, partition"
+    ))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        digester.command(&command_rows::row(Columns(row))?);
     }
     Ok(digester.finish())
 }

@@ -16,6 +16,7 @@ use self::database::{Keeping, SqliteError, open_writer};
 use self::ledger::StoredLedger;
 use self::rows::Columns;
 use super::{Batch, Store, StoreError};
+use crate::commands::CommandRow;
 use crate::digest::ModelsDigest;
 use crate::fold::CustomerFold;
 use crate::projection::Projection as _;
@@ -28,6 +29,7 @@ mod database;
 mod rows;
 mod ledger;
 mod write;
+mod commands;
 mod cache;
 mod digest;
 mod queries;
@@ -98,6 +100,13 @@ impl SqliteStore {
                     write::save_event(&transaction, &row)?;
                 }
             }
+        }
+        // In the order of their ids, too; the rows of one command stay in theirs.
+        let parts = batch.parts.iter();
+        let mut asked: Vec<&CommandRow> = parts.flat_map(|part| &part.commands).collect();
+        asked.sort_by_key(|row| row.command_id);
+        for row in asked {
+            commands::save(&transaction, row)?;
         }
         for (id, fold) in &touched {
             write::save(&transaction, *id, fold)?;

@@ -10,22 +10,22 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use tallybook_events::codec;
 use tallybook_events::customer::CustomerDocument;
 use tallybook_events::customer::entitlements::Entitlements;
-use tallybook_events::ids::{CustomerId, CustomerRef, Partition, Position, Scope};
+use tallybook_events::ids::{CommandId, CustomerId, CustomerRef, Partition, Position, Scope};
 use tallybook_events::time::Timestamp;
 
 use super::database::SqliteError;
 use super::ledger::StoredLedger;
 use super::pool::Pool;
 use super::rows::{Columns, signed};
-use super::{FILE, checkpoints, lists, write};
+use super::{FILE, checkpoints, commands, lists, write};
 use crate::customers::CustomerRow;
 use crate::fold::CustomerFold;
 use crate::ledger::NoRows;
 use crate::progress::Progress;
 use crate::projection::{Fact, Facts};
 use crate::queries::{
-    AsOf, Authors, CustomerFilter, Page, PageRequest, PeriodKind, Queries, ReadError, Slice,
-    SliceRequest, TimelineItem, UsagePeriod,
+    AsOf, Authors, CommandOutcome, CustomerFilter, Page, PageRequest, PeriodKind, Queries,
+    ReadError, Slice, SliceRequest, TimelineItem, UsagePeriod,
 };
 use crate::store::cursor::Cursor;
 
@@ -169,6 +169,14 @@ impl Queries for SqliteQueries {
     ) -> Result<Page<UsagePeriod>, ReadError> {
         let after = page.cursor.as_deref().map(Cursor::period).transpose()?;
         self.pool.read(|rows| lists::usage(rows, customer, kind, page, after))
+    }
+
+    async fn command(
+        &self,
+        scope: &Scope,
+        command_id: CommandId,
+    ) -> Result<Option<CommandOutcome>, ReadError> {
+        self.pool.read(|rows| commands::find(rows, scope, command_id))
     }
 
     fn positions(&self) -> Vec<Position> {

@@ -23,7 +23,7 @@ use crate::queries::PeriodKind;
 pub(super) struct Columns<'a>(pub(super) &'a Row<'a>);
 
 impl<'a> Columns<'a> {
-    fn refused(self, column: usize, what: &str) -> SqliteError {
+    pub(super) fn refused(self, column: usize, what: &str) -> SqliteError {
         let name = self.0.as_ref().column_name(column).unwrap_or("?");
         SqliteError::Row(format!("column {name} {what}"))
     }
@@ -49,6 +49,10 @@ impl<'a> Columns<'a> {
         T::Err: std::fmt::Display,
     {
         if self.is_null(column)? { Ok(None) } else { self.text(column).map(Some) }
+    }
+
+    pub(super) fn str_or_null(self, column: usize) -> Result<Option<&'a str>, SqliteError> {
+        if self.is_null(column)? { Ok(None) } else { self.str(column).map(Some) }
     }
 
     pub(super) fn number(self, column: usize) -> Result<u64, SqliteError> {
