@@ -21,6 +21,7 @@ mod usage;
 mod rebuild;
 mod keys;
 mod schemas;
+mod openapi;
 mod completions;
 pub(crate) mod bench;
 mod client;
@@ -75,6 +76,8 @@ enum Command {
     Keys(keys::Arguments),
     /// Print the JSON Schemas of events, commands and records
     Schemas(schemas::Arguments),
+    /// Print the documents of the HTTP APIs (`OpenAPI` 3.1)
+    Openapi(openapi::Arguments),
     /// Measure this machine, and check that what comes out is right
     Bench(bench::Arguments),
     /// Print shell completions
@@ -104,6 +107,7 @@ fn run(arguments: Vec<OsString>) -> anyhow::Result<()> {
         Command::Rebuild(arguments) => rebuild::run(&arguments, format),
         Command::Keys(arguments) => keys::run(&arguments, format),
         Command::Schemas(arguments) => schemas::run(&arguments),
+        Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     }

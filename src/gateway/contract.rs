@@ -1,7 +1,7 @@
 //! The contract of an API: each operation with what it takes, what it gives and who handles it, in one
 //! table. The router and the `OpenAPI` document are both made of it, so that they cannot come apart.
 
-#![expect(dead_code, reason = "the document is not made of it yet")]
+#![expect(dead_code, reason = "no dialect uses all of it yet")]
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use http::Method;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::Core;
+use super::headers::Header;
 
 /// Makes a schema; types that it names go into the generator's definitions.
 pub(crate) type MakeSchema = fn(&mut SchemaGenerator) -> Schema;
@@ -18,8 +19,8 @@ pub(crate) type MakeSchema = fn(&mut SchemaGenerator) -> Schema;
 /// Media type of JSON, the usual one.
 pub(crate) const JSON: &str = "application/json";
 
-/// One API: ours, or a dialect.
-pub(crate) struct Contract {
+/// One API: ours, or a dialect. `S` is what its handlers share.
+pub(crate) struct Contract<S = Arc<Core>> {
     /// Its name: one word.
     pub(crate) name: &'static str,
     /// Its title.
@@ -30,8 +31,11 @@ pub(crate) struct Contract {
     pub(crate) base: &'static str,
     /// Where a caller puts the key.
     pub(crate) security: &'static [Security],
+    /// What any operation may answer instead of its own: what is said before its handler, and when that
+    /// fails. Each document adds these to every operation.
+    pub(crate) refusals: Vec<Reply>,
     /// What it can do.
-    pub(crate) operations: Vec<Operation>,
+    pub(crate) operations: Vec<Operation<S>>,
 }
 
 /// Where a caller puts the key.
@@ -44,7 +48,7 @@ pub(crate) enum Security {
 }
 
 /// One operation of an API.
-pub(crate) struct Operation {
+pub(crate) struct Operation<S = Arc<Core>> {
     /// Its name, unique in the API, in the API's own spelling.
     pub(crate) id: &'static str,
     /// Its method.
@@ -62,7 +66,7 @@ pub(crate) struct Operation {
     /// What it answers, by status.
     pub(crate) answers: Vec<Reply>,
     /// Who does it.
-    pub(crate) handler: MethodRouter<Arc<Core>>,
+    pub(crate) handler: MethodRouter<S>,
 }
 
 /// Where a parameter stands.
@@ -108,8 +112,8 @@ pub(crate) struct Reply {
     pub(crate) description: &'static str,
     /// Its media type and shape; none when it has no body.
     pub(crate) content: Option<(&'static str, MakeSchema)>,
-    /// Headers that it has, with what they say.
-    pub(crate) headers: &'static [(&'static str, &'static str)],
+    /// Headers that it has.
+    pub(crate) headers: &'static [Header],
 }
 
 /// Names the schema of a type.
@@ -117,13 +121,40 @@ pub(crate) fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
 }
 
-impl Operation {
+impl Reply {
+    /// Makes an answer without a body.
+    pub(crate) const fn empty(status: u16, description: &'static str) -> Self {
+        Self { status, description, content: None, headers: &[] }
+    }
+
+    /// Makes an answer of JSON.
+    pub(crate) fn json<T: JsonSchema>(status: u16, description: &'static str) -> Self {
+        Self::of::<T>(status, JSON, description)
+    }
+
+    /// Makes an answer with a body of a media type.
+    pub(crate) fn of<T: JsonSchema>(
+        status: u16,
+        media_type: &'static str,
+        description: &'static str,
+    ) -> Self {
+        let content = Some((media_type, schema::<T> as MakeSchema));
+        Self { status, description, content, headers: &[] }
+    }
+
+    /// Says which headers it has.
+    pub(crate) const fn with(self, headers: &'static [Header]) -> Self {
+        Self { headers, ..self }
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> Operation<S> {
     /// Begins an operation; the rest is added.
     pub(crate) fn new(
         id: &'static str,
         method: Method,
         path: &'static str,
-        handler: MethodRouter<Arc<Core>>,
+        handler: MethodRouter<S>,
     ) -> Self {
         Self {
             id,
@@ -159,6 +190,14 @@ impl Operation {
         self.parameter::<T>(Place::Query, name, says)
     }
 
+    /// Says that the parameter that was added last must be there.
+    pub(crate) fn required(mut self) -> Self {
+        if let Some(last) = self.parameters.last_mut() {
+            last.required = true;
+        }
+        self
+    }
+
     /// Takes a header, or goes without it.
     pub(crate) fn in_header<T: JsonSchema>(self, name: &'static str, says: &'static str) -> Self {
         self.parameter::<T>(Place::Header, name, says)
@@ -185,25 +224,37 @@ impl Operation {
         Self { body: Some(Body { required: true, media_types, schema: schema::<T> }), ..self }
     }
 
-    /// Answers with JSON.
+    /// Says that the body may be left out.
+    pub(crate) fn body_may_be_left_out(mut self) -> Self {
+        if let Some(body) = &mut self.body {
+            body.required = false;
+        }
+        self
+    }
+
+    /// Answers with JSON. A status may have several answers: the body is then one of theirs.
     pub(crate) fn answer<T: JsonSchema>(self, status: u16, description: &'static str) -> Self {
-        self.answer_of::<T>(status, JSON, description)
+        self.reply(Reply::json::<T>(status, description))
     }
 
     /// Answers with a body of a media type.
     pub(crate) fn answer_of<T: JsonSchema>(
-        mut self,
+        self,
         status: u16,
         media_type: &'static str,
         description: &'static str,
     ) -> Self {
-        let content = Some((media_type, schema::<T> as MakeSchema));
-        self.answers.push(Reply { status, description, content, headers: &[] });
+        self.reply(Reply::of::<T>(status, media_type, description))
+    }
+
+    /// Gives an answer.
+    pub(crate) fn reply(mut self, reply: Reply) -> Self {
+        self.answers.push(reply);
         self
     }
 
     /// Adds headers to the answer that was added last.
-    pub(crate) fn with_headers(mut self, headers: &'static [(&'static str, &'static str)]) -> Self {
+    pub(crate) fn with_headers(mut self, headers: &'static [Header]) -> Self {
         if let Some(last) = self.answers.last_mut() {
             last.headers = headers;
         }
@@ -211,16 +262,16 @@ impl Operation {
     }
 }
 
-impl Contract {
+impl<S: Clone + Send + Sync + 'static> Contract<S> {
     /// Gives the routes, each whole: a nested router would hide the base from the handlers.
-    pub(crate) fn routes(&self) -> Router<Arc<Core>> {
+    pub(crate) fn routes(&self) -> Router<S> {
         self.operations.iter().fold(Router::new(), |router, operation| {
             router.route(&format!("{}{}", self.base, operation.path), operation.handler.clone())
         })
     }
 
     /// Gives the routes at other paths than below the base.
-    pub(crate) fn other_routes(&self) -> Router<Arc<Core>> {
+    pub(crate) fn other_routes(&self) -> Router<S> {
         self.operations.iter().fold(Router::new(), |router, operation| {
             operation
                 .also_at

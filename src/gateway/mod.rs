@@ -17,6 +17,7 @@ use crate::clock::SharedClock;
 use crate::inbox::Inbox;
 use crate::keys::KeyStore;
 
+pub use documents::documents;
 pub use operations::{Operations, Ready};
 pub use router::{operations_router, router};
 pub use server::{ServerLimits, serve};
@@ -43,6 +44,9 @@ mod ask;
 mod answer;
 mod submit;
 mod contract;
+mod headers;
+mod openapi;
+mod documents;
 mod guard;
 mod native;
 mod dialects;
@@ -98,7 +102,7 @@ impl Default for Timeouts {
 }
 
 /// The gateway at work: what handlers share.
-struct Core {
+pub(crate) struct Core {
     gateway: Gateway,
     rates: limits::RateLimits,
     /// One permit for each request that may be served at once.

@@ -7,15 +7,20 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{Method, StatusCode};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use schemars::JsonSchema;
 
+use super::contract::{Contract, Operation};
 use super::observe::REQUEST_SECONDS;
 
 /// Bounds of the buckets of latencies, in seconds.
 const LATENCY_BUCKETS: [f64; 14] =
     [0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 4.0, 16.0];
+
+/// Media type of plain text.
+const TEXT: &str = "text/plain";
 
 /// Tells whether the process can do its work, and if not, what it waits for.
 pub type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -47,14 +52,46 @@ impl Operations {
     }
 }
 
-/// Gives the operator's routes. They need no key: the listener is on loopback unless told otherwise.
+/// Gives what an operator can ask. It needs no key: the listener is on loopback unless told otherwise.
+pub(crate) fn contract() -> Contract<Operations> {
+    Contract {
+        name: "operations",
+        title: "",
+        description: "",
+        base: "",
+        security: &[],
+        refusals: Vec::new(),
+        operations: vec![
+            Operation::new("live", Method::GET, "/livez", get(live))
+                .summary("Tells whether the process lives.")
+                .answer_of::<String>(200, TEXT, "It lives."),
+            Operation::new("ready", Method::GET, "/readyz", get(ready))
+                .summary("Tells whether the process can do its work.")
+                .answer_of::<String>(200, TEXT, "It can.")
+                .answer_of::<String>(503, TEXT, "It cannot, with what it waits for."),
+            Operation::new("metrics", Method::GET, "/metrics", get(metrics))
+                .summary("Gives the metrics of the process, in the text format of Prometheus.")
+                .answer_of::<String>(200, TEXT, "The metrics."),
+            Operation::new("version", Method::GET, "/version", get(version))
+                .summary("Tells what the process is.")
+                .answer::<Version>(200, "Its name and version."),
+        ],
+    }
+}
+
+/// Gives the operator's routes.
 pub(crate) fn routes(operations: Operations) -> Router {
-    Router::new()
-        .route("/livez", get(live))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
-        .route("/version", get(version))
-        .with_state(operations)
+    contract().routes().with_state(operations)
+}
+
+/// What the process is.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its shape is wanted")]
+struct Version {
+    /// `tallybook`
+    name: String,
+    /// Its version.
+    version: String,
 }
 
 async fn live() -> Response {

@@ -6,20 +6,21 @@ use http::{HeaderMap, Uri};
 
 use super::observe::observe;
 use super::operations::{self, Operations};
-use super::{Core, Gateway, dialects, native};
+use super::{Core, Gateway, dialects, documents, native};
 
 /// Gives all routes of a process that takes requests for customers.
 pub fn router(gateway: Gateway, operations: Operations) -> Router {
     let core = Core::new(gateway);
-    let dialects = dialects::all();
-    let refusals = dialects::Refusals::of(&dialects);
+    let all = dialects::all();
+    let refusals = dialects::Refusals::of(&all);
     let no_such_path = async move |uri: Uri, headers: HeaderMap| {
         let said = refusals.no_such_path(uri.path(), &headers);
         said.unwrap_or_else(|| native::no_such_path(&headers))
     };
     native::routes(&core)
-        .merge(dialects::routes(&dialects, &core))
+        .merge(dialects::routes(&all, &core))
         .merge(operations::routes(operations))
+        .merge(documents::routes(&all))
         .fallback(no_such_path)
         .method_not_allowed_fallback(native::no_such_method)
         .layer(from_fn(observe))

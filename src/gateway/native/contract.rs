@@ -15,6 +15,7 @@ pub(crate) fn contract() -> Contract {
                       they used, and how they stand.",
         base: "",
         security: &[Security::Bearer, Security::ApiKey],
+        refusals: Vec::new(),
         operations: operations(),
     }
 }

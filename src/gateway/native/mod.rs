@@ -11,7 +11,7 @@ use super::Core;
 use super::auth::{self, AuthError};
 use super::guard::{Refusal, Voice, guard};
 use super::observe::Panicked;
-use contract::contract;
+pub(crate) use contract::contract;
 use problem::Problem;
 
 mod contract;
