@@ -43,6 +43,7 @@ mod query;
 mod ask;
 mod answer;
 mod submit;
+mod kept;
 mod contract;
 mod headers;
 mod openapi;
@@ -107,11 +108,12 @@ pub(crate) struct Core {
     rates: limits::RateLimits,
     /// One permit for each request that may be served at once.
     room: Semaphore,
+    kept: kept::Kept,
 }
 
 impl Core {
     fn new(gateway: Gateway) -> Arc<Self> {
         let (rates, room) = (limits::RateLimits::default(), Semaphore::new(MAX_REQUESTS));
-        Arc::new(Self { gateway, rates, room })
+        Arc::new(Self { gateway, rates, room, kept: kept::Kept::default() })
     }
 }

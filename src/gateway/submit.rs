@@ -4,10 +4,10 @@ use tallybook_events::command::Command;
 use tallybook_events::customer::CustomerDocument;
 use tallybook_events::decision::{Accepted, Outcome, Rejection};
 use tallybook_events::ids::{CommandId, CustomerRef, Position, Scope};
-use tallybook_projections::queries::{AsOf, ReadError};
+use tallybook_projections::queries::{AsOf, CommandOutcome, ReadError};
 
 use super::Core;
-use crate::inbox::{Answer, InboxError};
+use crate::inbox::{Answer, Delivered, InboxError};
 
 /// What a decision came to.
 #[derive(Debug, Clone, Copy)]
@@ -112,6 +112,38 @@ impl Core {
         commands: Vec<Command>,
     ) -> Vec<Result<Answer, InboxError>> {
         self.gateway.inbox.submit(commands, self.gateway.timeouts.decision).await
+    }
+
+    /// Hands commands over, in their order, and waits until they are kept, not until they are shown.
+    pub(crate) async fn deliver(
+        &self,
+        commands: Vec<Command>,
+    ) -> Vec<Result<Delivered, InboxError>> {
+        let timeout = self.gateway.timeouts.decision;
+        let delivered = self.gateway.inbox.deliver(commands, timeout).await;
+        for delivered in delivered.iter().flatten() {
+            if let Delivered::Kept { position: Some(position), .. } = delivered {
+                self.kept.note(*position);
+            }
+        }
+        delivered
+    }
+
+    /// Gives what became of a command of a scope. Whoever asks here for a command that was kept here
+    /// finds it, and if it was held and is settled, what it came to.
+    pub(crate) async fn outcome(
+        &self,
+        scope: &Scope,
+        command_id: CommandId,
+    ) -> Result<Option<CommandOutcome>, ReadError> {
+        let queries = &self.gateway.queries;
+        let found = queries.command(scope, command_id).await?;
+        let held = |found: &CommandOutcome| matches!(found.outcome, Outcome::Deferred(_));
+        if found.as_ref().is_some_and(|found| !held(found)) {
+            return Ok(found);
+        }
+        self.shown(self.kept.positions()).await?;
+        queries.command(scope, command_id).await
     }
 
     /// Waits until the read models show these decisions.

@@ -68,6 +68,8 @@ impl FakeInbox {
 #[derive(Default)]
 pub(crate) struct FakeQueries {
     pub(crate) documents: Vec<CustomerDocument>,
+    /// What became of commands, by scope.
+    pub(crate) commands: Vec<(Scope, CommandOutcome)>,
     pub(crate) reached: u64,
     /// The questions for customers, as they came.
     pub(crate) asked: Mutex<Vec<(CustomerRef, AsOf)>>,
@@ -174,8 +176,15 @@ impl Queries for FakeQueries {
         Ok(Page { items: vec![], next: self.next.clone() })
     }
 
-    async fn command(&self, _: &Scope, _: CommandId) -> Result<Option<CommandOutcome>, ReadError> {
-        Ok(None)
+    async fn command(
+        &self,
+        scope: &Scope,
+        command_id: CommandId,
+    ) -> Result<Option<CommandOutcome>, ReadError> {
+        let ours = |(of, outcome): &&(Scope, CommandOutcome)| {
+            of == scope && outcome.command_id == command_id
+        };
+        Ok(self.commands.iter().find(ours).map(|(_, outcome)| outcome.clone()))
     }
 
     fn positions(&self) -> Vec<Position> {

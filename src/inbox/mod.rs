@@ -4,6 +4,8 @@
 //!
 //! - A command that is answered was decided, its decision is as durable as the journal promises and
 //!   counts by the reader rule; the same command id gets the same decision ever after.
+//! - A command that is [`Delivered::Kept`] is not lost, whatever happens to this process: it was decided,
+//!   or will be, once.
 //! - An error is no decision. After [`InboxError::Full`] and [`InboxError::Stopping`] the command was
 //!   not taken; after [`InboxError::Unknown`] it may have been: the same command id settles it.
 //! - Commands handed over in one call to one customer are decided in that order.
@@ -59,6 +61,21 @@ pub enum InboxError {
     InFlight,
 }
 
+/// What became of a command whose answer nobody waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivered {
+    /// It is kept.
+    Kept {
+        /// The id under which its outcome is found. For a repeat: that of the first.
+        command_id: CommandId,
+        /// Where its decision is, if that is known already.
+        position: Option<Position>,
+    },
+    /// Nothing of it is kept, so this answer is all there is: a dry run, or an id that was used before
+    /// for something else.
+    Answered(Box<Answer>),
+}
+
 /// A way in for commands.
 #[async_trait]
 pub trait Inbox: Send + Sync + 'static {
@@ -68,6 +85,27 @@ pub trait Inbox: Send + Sync + 'static {
         commands: Vec<Command>,
         timeout: Duration,
     ) -> Vec<Result<Answer, InboxError>>;
+
+    /// Hands commands over and waits until they are kept, at most `timeout`. Where nothing is kept but
+    /// decisions, that means: until they are decided.
+    async fn deliver(
+        &self,
+        commands: Vec<Command>,
+        timeout: Duration,
+    ) -> Vec<Result<Delivered, InboxError>> {
+        let answers = self.submit(commands, timeout).await;
+        answers.into_iter().map(|answer| answer.map(Delivered::of)).collect()
+    }
+}
+
+impl Delivered {
+    /// Tells of an answer whether its decision is kept.
+    fn of(answer: Answer) -> Self {
+        match answer.position {
+            Some(_) => Self::Kept { command_id: answer.command_id, position: answer.position },
+            None => Self::Answered(Box::new(answer)),
+        }
+    }
 }
 
 /// A command on its way to the owner of its partition.

@@ -8,6 +8,7 @@ use tallybook_events::customer::CustomerDocument;
 use tallybook_events::decision::{Outcome, Rejection};
 use tallybook_events::ids::{CommandId, CustomerId, Position, ReportId};
 
+use super::later::location;
 use super::problem::Problem;
 use super::refusals::rejection_status;
 use crate::gateway::answer::json;
@@ -37,7 +38,17 @@ pub(crate) struct CommandAnswer<'a> {
     /// In an array: why there is no decision.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<Problem>,
+    /// Where nobody waits for the decision: where to ask for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    location: Option<String>,
+    /// The same in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'static str>,
 }
+
+/// What is said where nobody waits for the decision.
+const KEPT: &str =
+    "the command is kept and will not be lost; what became of it is told at the location";
 
 impl<'a> CommandAnswer<'a> {
     fn empty() -> Self {
@@ -54,7 +65,24 @@ impl<'a> CommandAnswer<'a> {
             rejection: None,
             customer: None,
             problem: None,
+            location: None,
+            detail: None,
         }
+    }
+
+    /// Says that a command is kept, and no more.
+    pub(crate) fn kept(command_id: CommandId) -> Self {
+        Self {
+            command_id: Some(command_id),
+            location: Some(location(command_id)),
+            detail: Some(KEPT),
+            ..Self::empty()
+        }
+    }
+
+    /// Says the same in an array.
+    pub(crate) fn kept_in_array(command_id: CommandId) -> Self {
+        Self { status: Some(StatusCode::ACCEPTED.as_u16()), ..Self::kept(command_id) }
     }
 
     /// Shows a decision.

@@ -1,26 +1,29 @@
-//! `POST /commands`: one command or an array of them, in the JSON that the commands topic has too.
+//! `POST /commands`: one command or an array of them, in the JSON that the commands topic has too; and
+//! `GET /commands/{command_id}`: what became of one.
 
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::{StatusCode, Uri};
 use serde_json::value::RawValue;
 use tallybook_events::command::{Command, CommandDraft, CommandType, Defaults, DraftFault};
 use tallybook_events::decision::{Rejection, RejectionCode};
 use tallybook_events::ids::CommandId;
+use tallybook_projections::queries::CommandOutcome;
 
 use super::answer::{self, CommandAnswer, mark_repeated};
 use super::asked::{Asked, check_scope, source};
-use super::parameters::Parameters;
+use super::later::{self, Decided};
+use super::parameters::{Name, Parameters};
 use super::problem::Problem;
 use crate::gateway::Core;
 use crate::gateway::answer::json as answer_json;
 use crate::gateway::auth::{Caller, MissingScope};
 use crate::gateway::body::{BodyError, JSON, MAX_MANY, MAX_SINGLE};
 use crate::gateway::submit::{Undecided, Verdict, verdict};
-use crate::inbox::{Answer, InboxError};
+use crate::inbox::{Answer, Delivered, InboxError};
 use crate::keys::KeyScope;
 use tallybook_events::outside::{self, Fault};
 
@@ -48,7 +51,10 @@ pub(crate) async fn post(
 
 async fn one(asked: &Asked<'_>, text: &str) -> Result<Response, Problem> {
     let command = command(asked, text, Many::No).map_err(|(_, problem)| problem)?;
-    let answer = asked.core.decide(command).await?;
+    let answer = match later::decide(asked, command).await? {
+        Decided::Now(answer) => answer,
+        Decided::Later(response) => return Ok(response),
+    };
     asked.core.try_shown([&answer]).await;
     let response = match verdict(&answer)? {
         Verdict::Accepted(_) | Verdict::Deferred => answer::decision(&answer),
@@ -87,8 +93,15 @@ async fn many(asked: &Asked<'_>, text: &str) -> Result<Response, Problem> {
             Err((command_id, problem)) => Err((command_id, problem.below(&format!("/{index}")))),
         });
     }
-    let answers = asked.core.decide_all(commands).await;
-    asked.core.try_shown(answers.iter().flatten()).await;
+    let later = later::prefers_async(&asked.parts.headers);
+    let answers = if later {
+        asked.core.deliver(commands).await
+    } else {
+        let answers = asked.core.decide_all(commands).await;
+        asked.core.try_shown(answers.iter().flatten()).await;
+        let answered = |answer| Delivered::Answered(Box::new(answer));
+        answers.into_iter().map(|answer| answer.map(answered)).collect()
+    };
     let mut answers = answers.iter();
     let shown: Vec<CommandAnswer<'_>> = asked_for
         .into_iter()
@@ -98,20 +111,55 @@ async fn many(asked: &Asked<'_>, text: &str) -> Result<Response, Problem> {
             Err((command_id, problem)) => CommandAnswer::without_decision(command_id, problem),
         })
         .collect();
+    if later {
+        return Ok(later::applied(answer_json(StatusCode::ACCEPTED, &shown)));
+    }
     Ok(answer_json(StatusCode::OK, &shown))
 }
 
 fn decided(
-    answer: Option<&Result<Answer, InboxError>>,
+    delivered: Option<&Result<Delivered, InboxError>>,
     command_id: CommandId,
     index: usize,
 ) -> CommandAnswer<'_> {
-    let answer = answer.unwrap_or(&Err(InboxError::Unknown)).as_ref();
-    let answer = answer.map_err(|error| Undecided { command_id, error: *error });
-    match answer.and_then(|answer| verdict(answer).map(|_| answer)) {
-        Ok(answer) => CommandAnswer::in_array(answer, index),
-        Err(undecided) => CommandAnswer::without_decision(Some(command_id), undecided.into()),
-    }
+    let undecided = |error| Undecided { command_id, error };
+    let shown = match delivered.unwrap_or(&Err(InboxError::Unknown)) {
+        Ok(Delivered::Kept { command_id, .. }) => Ok(CommandAnswer::kept_in_array(*command_id)),
+        Ok(Delivered::Answered(answer)) => {
+            verdict(answer).map(|_| CommandAnswer::in_array(answer, index))
+        }
+        Err(error) => Err(undecided(*error)),
+    };
+    shown.unwrap_or_else(|undecided| {
+        CommandAnswer::without_decision(Some(command_id), undecided.into())
+    })
+}
+
+/// `GET /commands/{command_id}`: tells what became of a command, in the shape of the answer to it.
+pub(crate) async fn show(
+    State(core): State<Arc<Core>>,
+    Extension(caller): Extension<Caller>,
+    name: Name,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    caller.require(KeyScope::Read)?;
+    Parameters::none(&uri)?;
+    // What is no id is no command's.
+    let command_id = name.ok().and_then(|Path(text)| text.parse().ok());
+    let command_id = command_id.ok_or_else(Problem::unknown_command)?;
+    let found = core.outcome(caller.scope(), command_id).await?;
+    let CommandOutcome { command_id, position, decided_at, outcome, events } =
+        found.ok_or_else(Problem::unknown_command)?;
+    let answer = Answer {
+        command_id,
+        position: Some(position),
+        decided_at,
+        outcome,
+        events: Box::<str>::from(events).into_boxed_bytes().into(),
+        repeated: false,
+        preview: None,
+    };
+    Ok(answer_json(StatusCode::OK, &CommandAnswer::of(&answer)))
 }
 
 /// Whether a command came with others in one request.

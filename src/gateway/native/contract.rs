@@ -21,6 +21,7 @@ pub(crate) fn contract() -> Contract {
 }
 
 fn operations() -> Vec<Operation> {
+    let command = "/api/v1/commands/{command_id}";
     let customers = "/api/v1/customers";
     let customer = "/api/v1/customers/{customer}";
     let timeline = "/api/v1/customers/{customer}/timeline";
@@ -28,6 +29,8 @@ fn operations() -> Vec<Operation> {
     vec![
         Operation::new("sendCommands", Method::POST, "/api/v1/commands", post(commands::post))
             .summary("Sends one command, or an array of commands."),
+        Operation::new("getCommand", Method::GET, command, get(commands::show))
+            .summary("Tells what became of a command, in the shape of the answer to it."),
         Operation::new("listCustomers", Method::GET, customers, get(customers::list))
             .summary("Lists customers, in the order of their birth."),
         Operation::new("createCustomer", Method::POST, customers, post(customers::create))

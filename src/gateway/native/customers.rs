@@ -21,6 +21,7 @@ use tallybook_projections::queries::{AsOf, CustomerFilter, ListedStatus, Page};
 use super::answer::{self, mark_repeated};
 use super::asked::{Asked, check_scope};
 use super::conditions::{etag, expected_version};
+use super::later::{self, Decided};
 use super::parameters::{Name, PAGE, Parameters, customer_name};
 use super::problem::Problem;
 use crate::gateway::Core;
@@ -92,7 +93,7 @@ pub(crate) async fn create(
     };
     let body = CommandBody::CreateCustomer(Box::new(patch));
     let command = asked.command(customer, context, body);
-    change(&core, command, StatusCode::CREATED).await
+    change(&asked, command, StatusCode::CREATED).await
 }
 
 /// `PATCH /customers/{customer}`: changes a customer, by a merge patch.
@@ -113,7 +114,7 @@ pub(crate) async fn update(
     let context = Context { expected_version, ..asked.context(text)? };
     let customer = core.named(caller.scope(), &name).await?;
     let body = CommandBody::UpdateCustomer(Box::new(patch));
-    change(&core, asked.command(customer, context, body), StatusCode::OK).await
+    change(&asked, asked.command(customer, context, body), StatusCode::OK).await
 }
 
 /// `DELETE /customers/{customer}`: archives a customer. It still answers by id.
@@ -131,16 +132,23 @@ pub(crate) async fn archive(
     let context = Context { expected_version, ..asked.context("")? };
     let customer = core.named(caller.scope(), &name).await?;
     let command = asked.command(customer, context, CommandBody::ArchiveCustomer);
-    change(&core, command, StatusCode::OK).await
+    change(&asked, command, StatusCode::OK).await
 }
 
 /// Has a command decided and answers with the customer that it left.
-async fn change(core: &Core, command: Command, done: StatusCode) -> Result<Response, Problem> {
-    let scope = command.scope.clone();
-    let answer = core.decide(command).await?;
+async fn change(
+    asked: &Asked<'_>,
+    command: Command,
+    done: StatusCode,
+) -> Result<Response, Problem> {
+    let (core, scope) = (asked.core, asked.caller.scope());
+    let answer = match later::decide(asked, command).await? {
+        Decided::Now(answer) => answer,
+        Decided::Later(response) => return Ok(response),
+    };
     let response = match verdict(&answer)? {
         Verdict::Accepted(accepted) => {
-            let shown = core.customer_after(&scope, &answer, accepted).await;
+            let shown = core.customer_after(scope, &answer, accepted).await;
             let document = shown.map_err(|error| Problem::not_shown(&answer, &error))?;
             let mut response = customer(done, &document);
             if done == StatusCode::CREATED {

@@ -21,6 +21,7 @@ mod parameters;
 mod conditions;
 mod asked;
 mod answer;
+mod later;
 mod commands;
 mod customers;
 mod usage;

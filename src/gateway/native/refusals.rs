@@ -27,6 +27,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, code, "there is no such customer")
     }
 
+    /// No command of that id was decided in the scope. Always the same bytes.
+    pub(crate) fn unknown_command() -> Self {
+        let detail = "no command with that id was decided here";
+        Self::new(StatusCode::NOT_FOUND, "unknown_command", detail)
+    }
+
     /// A rejection. `pointer` is its pointer, moved to where the fault is in the caller's body.
     pub(crate) fn rejected(
         answer: &Answer,

@@ -16,6 +16,7 @@ use tallybook_events::ids::{CustomerId, CustomerRef, Environment, Position, Repo
 use super::answer::{self, mark_repeated};
 use super::asked::{Asked, check_scope};
 use super::commands::command_pointer;
+use super::later::{self, Decided};
 use super::parameters::Parameters;
 use super::problem::Problem;
 use crate::gateway::Core;
@@ -80,7 +81,10 @@ pub(crate) async fn post(
     }
     let context = asked.context(text)?;
     let command = asked.command(customer, context, CommandBody::RecordUsage(reports.clone()));
-    let answer = core.decide(command).await?;
+    let answer = match later::decide(&asked, command).await? {
+        Decided::Now(answer) => answer,
+        Decided::Later(response) => return Ok(response),
+    };
     core.try_shown([&answer]).await;
     let response = match verdict(&answer)? {
         Verdict::Accepted(accepted) => {

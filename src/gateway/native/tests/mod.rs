@@ -5,3 +5,4 @@ mod access;
 mod changes;
 mod commands;
 mod reads;
+mod later;
