@@ -9,14 +9,14 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::{Uuid, uuid};
 
-use crate::text::{TextError, checked_text, plain};
+use crate::text::{TextError, checked_text, plain, plain_schema};
 
 /// Namespace of customer ids: `UUIDv5` of the DNS name `tallybook.customers`.
 pub const CUSTOMER_NAMESPACE: Uuid = uuid!("3f809f54-897b-578e-9666-4beae021ba94");
 
 checked_text! {
     /// Tenant: 1 to 64 of `a-z A-Z 0-9 _ - .`.
-    Tenant, "a tenant name", {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$"}, |text| {
+    Tenant, "a tenant name", json_schema!({"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$"}), |text| {
         let known = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
         if (1..=64).contains(&text.len()) && text.bytes().all(known) {
             Ok(())
@@ -29,49 +29,49 @@ checked_text! {
 checked_text! {
     /// Customer key: the customer's identifier in the caller's own system. 1 to 255 characters
     /// without control characters, compared exactly.
-    CustomerKey, "a customer key", {"type": "string", "minLength": 1, "maxLength": 255},
+    CustomerKey, "a customer key", plain_schema(255),
     |text| plain(text, 255)
 }
 
 checked_text! {
     /// Identifier of one usage report, unique within its customer: 1 to 255 characters.
-    ReportId, "a report id", {"type": "string", "minLength": 1, "maxLength": 255},
+    ReportId, "a report id", plain_schema(255),
     |text| plain(text, 255)
 }
 
 checked_text! {
     /// What a usage report counts (a feature, a product): 1 to 255 characters.
-    Meter, "a meter name", {"type": "string", "minLength": 1, "maxLength": 255},
+    Meter, "a meter name", plain_schema(255),
     |text| plain(text, 255)
 }
 
 checked_text! {
     /// Where something was bought, as a payment names it: 1 to 255 characters.
-    Merchant, "a merchant's name", {"type": "string", "minLength": 1, "maxLength": 255},
+    Merchant, "a merchant's name", plain_schema(255),
     |text| plain(text, 255)
 }
 
 checked_text! {
     /// Who asked: an API key's id, a service's name. 1 to 255 characters.
-    Actor, "an actor", {"type": "string", "minLength": 1, "maxLength": 255},
+    Actor, "an actor", plain_schema(255),
     |text| plain(text, 255)
 }
 
 checked_text! {
     /// The way a command came in: a dialect's name, `api`, a topic. 1 to 64 characters.
-    Origin, "a source", {"type": "string", "minLength": 1, "maxLength": 64},
+    Origin, "a source", plain_schema(64),
     |text| plain(text, 64)
 }
 
 checked_text! {
     /// A caller's word for tracing and repeats: 1 to 255 characters.
-    Token, "a string", {"type": "string", "minLength": 1, "maxLength": 255},
+    Token, "a string", plain_schema(255),
     |text| plain(text, 255)
 }
 
 checked_text! {
     /// Name of an outside system that a customer is linked to, like `stripe`: 1 to 64 characters.
-    Provider, "a provider name", {"type": "string", "minLength": 1, "maxLength": 64},
+    Provider, "a provider name", plain_schema(64),
     |text| plain(text, 64)
 }
 

@@ -143,7 +143,7 @@ impl JsonSchema for Amount {
         json_schema!({
             "description": "A decimal, 0 or more, below 10^12, at most 12 digits after the point",
             "anyOf": [
-                {"type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?([eE][+-]?[0-9]+)?$"},
+                {"type": "string", "pattern": "^0*[0-9]{1,12}(\\.[0-9]{1,12}0*)?$", "maxLength": 29},
                 {"type": "number", "minimum": 0, "exclusiveMaximum": 1_000_000_000_000_i64}
             ]
         })

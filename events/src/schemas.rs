@@ -54,6 +54,18 @@ fn event(version: &EventVersion) -> Schema {
 
 fn command(kind: CommandType) -> Schema {
     let mut generator = read();
+    let mut schema = asked(kind, &mut generator);
+    let dialect = generator.settings().meta_schema.as_deref().map(Value::from);
+    schema.insert("$schema".to_owned(), dialect.unwrap_or_default());
+    schema.insert("$defs".to_owned(), generator.take_definitions(true).into());
+    drop_unused_definitions(&mut schema);
+    name(&mut schema, kind.as_str());
+    schema
+}
+
+/// Gives the schema of a command of one type, as part of another document; the types that it names
+/// go into the generator's definitions.
+pub fn asked(kind: CommandType, generator: &mut SchemaGenerator) -> Schema {
     let patch = generator.subschema_for::<CustomerPatch>();
     let claim = generator.subschema_for::<Claim>();
     let mut reports = generator.subschema_for::<Vec<UsageReport>>();
@@ -69,7 +81,7 @@ fn command(kind: CommandType) -> Schema {
         }
         CommandType::SettleClaim => vec![("claim", claim), ("granted", granted)],
     };
-    let mut schema = generator.into_root_schema_for::<CommandDraft>();
+    let mut schema = CommandDraft::json_schema(generator);
     for member in BODY_MEMBERS {
         member_of(&mut schema, "properties").remove(member);
     }
@@ -81,8 +93,6 @@ fn command(kind: CommandType) -> Schema {
     }
     schema.insert("description".to_owned(), asks(kind).into());
     set_type(&mut schema, kind.as_str());
-    drop_unused_definitions(&mut schema);
-    name(&mut schema, kind.as_str());
     schema
 }
 

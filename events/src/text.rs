@@ -50,7 +50,7 @@ where
 
 /// Defines a checked text: private content, one way in, serde as a plain string.
 macro_rules! checked_text {
-    ($(#[$doc:meta])* $name:ident, $expecting:literal, $schema:tt, $check:expr) => {
+    ($(#[$doc:meta])* $name:ident, $expecting:literal, $schema:expr, $check:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(Arc<str>);
@@ -100,7 +100,7 @@ macro_rules! checked_text {
                 stringify!($name).into()
             }
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!($schema)
+                $schema
             }
         }
     };
@@ -119,6 +119,12 @@ pub(crate) fn plain(text: &str, max: usize) -> Result<(), TextError> {
         return Err(TextError::new("must not contain control characters"));
     }
     Ok(())
+}
+
+/// Gives the schema of what [`plain`] takes.
+pub(crate) fn plain_schema(max: usize) -> Schema {
+    let pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$";
+    json_schema!({"type": "string", "minLength": 1, "maxLength": max, "pattern": pattern})
 }
 
 /// Free text of at most `MAX` characters, possibly empty, without NUL.
@@ -180,13 +186,13 @@ impl<const MAX: usize> JsonSchema for Text<MAX> {
         format!("Text_{MAX}").into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "maxLength": MAX})
+        json_schema!({"type": "string", "maxLength": MAX, "pattern": "^[^\\u0000]*$"})
     }
 }
 
 checked_text! {
     /// E-mail address (RFC 5321 addr-spec, no display name, a dot in the domain), case kept.
-    Email, "an e-mail address", {"type": "string", "format": "idn-email", "maxLength": 254}, |text| {
+    Email, "an e-mail address", json_schema!({"type": "string", "format": "idn-email", "maxLength": 254}), |text| {
         let options = Options::default().without_display_text().with_required_tld();
         if text.len() <= 254 && EmailAddress::parse_with_options(text, options).is_ok() {
             Ok(())
@@ -198,7 +204,7 @@ checked_text! {
 
 checked_text! {
     /// Telephone number in E.164: `+`, then 7 to 15 digits, the first not 0.
-    Phone, "a telephone number", {"type": "string", "pattern": "^\\+[1-9][0-9]{6,14}$"}, |text| {
+    Phone, "a telephone number", json_schema!({"type": "string", "pattern": "^\\+[1-9][0-9]{6,14}$"}), |text| {
         let digits = text.strip_prefix('+').unwrap_or("");
         let well_formed = (7..=15).contains(&digits.len())
             && digits.bytes().all(|byte| byte.is_ascii_digit())
@@ -223,7 +229,7 @@ TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW";
 
 checked_text! {
     /// Country: ISO 3166-1 alpha-2, upper case.
-    Country, "a country code", {"type": "string", "pattern": "^[A-Z]{2}$"}, |text| {
+    Country, "a country code", json_schema!({"type": "string", "enum": COUNTRIES.split(' ').collect::<Vec<_>>()}), |text| {
         if text.len() == 2 && COUNTRIES.split(' ').any(|code| code == text) {
             Ok(())
         } else {
@@ -234,7 +240,7 @@ checked_text! {
 
 checked_text! {
     /// Merchant category code: four digits (ISO 18245).
-    Mcc, "a merchant category code", {"type": "string", "pattern": "^[0-9]{4}$"}, |text| {
+    Mcc, "a merchant category code", json_schema!({"type": "string", "pattern": "^[0-9]{4}$"}), |text| {
         if text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit()) {
             Ok(())
         } else {
@@ -245,13 +251,13 @@ checked_text! {
 
 checked_text! {
     /// Key of a metadata entry: 1 to 255 characters without control characters.
-    MetadataKey, "a metadata key", {"type": "string", "minLength": 1, "maxLength": 255},
+    MetadataKey, "a metadata key", plain_schema(255),
     |text| plain(text, 255)
 }
 
 checked_text! {
     /// Name of a tier as the catalogue spells it: 1 to 64 characters.
-    TierName, "a tier name", {"type": "string", "minLength": 1, "maxLength": 64},
+    TierName, "a tier name", plain_schema(64),
     |text| plain(text, 64)
 }
 

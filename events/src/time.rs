@@ -22,6 +22,9 @@ const EARLIEST: i64 = 0;
 /// 9999-12-31T23:59:59.999999Z, the latest moment.
 const LATEST: i64 = 253_402_300_799_999_999;
 
+/// What a text begins with that has a year from 1970 to 9999.
+const YEARS: &str = "^(19[7-9][0-9]|[2-9][0-9]{3})-";
+
 /// A moment in UTC: microseconds since 1970, up to the end of the year 9999.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Timestamp(i64);
@@ -202,7 +205,7 @@ impl JsonSchema for Timestamp {
         "Timestamp".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "format": "date-time"})
+        json_schema!({"type": "string", "format": "date-time", "pattern": YEARS})
     }
 }
 
@@ -262,7 +265,7 @@ impl JsonSchema for Date {
         "Date".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "format": "date"})
+        json_schema!({"type": "string", "format": "date", "pattern": YEARS})
     }
 }
 
