@@ -20,3 +20,8 @@ use play::play;
 async fn our_own_api_plays_by_its_recordings() {
     play("native", 3).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn respan_plays_by_its_recordings() {
+    play("respan", 40).await;
+}

@@ -91,7 +91,6 @@ pub(crate) fn either(headers: &HeaderMap) -> Result<&str, AuthError> {
 }
 
 /// Gives the key of the `Authorization` header alone; another key in the other header is refused.
-#[cfg_attr(not(test), expect(dead_code, reason = "no dialect uses it yet"))]
 pub(crate) fn bearer_only(headers: &HeaderMap) -> Result<&str, AuthError> {
     only(bearer(headers)?, x_api_key(headers)?)
 }

@@ -34,11 +34,8 @@ mod trace;
 mod customer;
 #[cfg_attr(not(test), expect(dead_code, reason = "no dialect shows ids so yet"))]
 mod encoded_id;
-#[cfg_attr(not(test), expect(dead_code, reason = "no dialect uses it yet"))]
 mod number;
-#[cfg_attr(not(test), expect(dead_code, reason = "no dialect uses it yet"))]
 mod moment;
-#[expect(dead_code, reason = "no dialect uses it yet")]
 mod query;
 mod ask;
 mod answer;

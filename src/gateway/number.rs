@@ -44,7 +44,6 @@ impl JsonSchema for Number {
 }
 
 /// An amount that is asked for as a number: any from 0 up to, but without, 10^12.
-#[cfg_attr(test, expect(dead_code, reason = "no dialect uses it yet"))]
 #[derive(Debug)]
 pub(crate) struct AskedNumber;
 

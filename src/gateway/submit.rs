@@ -43,7 +43,6 @@ pub(crate) struct Undecided {
 }
 
 /// A change that was made.
-#[expect(dead_code, reason = "no dialect uses it yet")]
 #[derive(Debug)]
 pub(crate) struct Changed {
     /// The customer, as the change left it.
@@ -53,7 +52,6 @@ pub(crate) struct Changed {
 }
 
 /// Why a change was not made, or is not shown.
-#[expect(dead_code, reason = "no dialect uses it yet")]
 #[derive(Debug)]
 pub(crate) enum Unchanged {
     /// We said no.
@@ -73,7 +71,6 @@ pub(crate) enum Unchanged {
 
 impl Core {
     /// Has a change decided, and gives the customer that it left.
-    #[expect(dead_code, reason = "no dialect uses it yet")]
     pub(crate) async fn change(&self, command: Command) -> Result<Changed, Unchanged> {
         let scope = command.scope.clone();
         let undecided = |undecided: Undecided| Unchanged::Undecided(undecided.error);

@@ -16,6 +16,8 @@ use super::Core;
 use super::contract::Contract;
 use super::guard::{Refusal, Voice, guard};
 
+mod respan;
+
 /// One dialect, as the router wants it.
 pub(crate) struct Dialect {
     /// What it can do.
@@ -28,7 +30,6 @@ pub(crate) struct Dialect {
 
 impl Dialect {
     /// Makes a dialect of its contract and its voice.
-    #[expect(dead_code, reason = "there is no dialect yet")]
     fn new<V: Voice>(contract: Contract) -> Self {
         Self { contract, mount: mount::<V>, refuse: V::refuse }
     }
@@ -36,7 +37,7 @@ impl Dialect {
 
 /// Gives all dialects.
 pub(crate) fn all() -> Vec<Dialect> {
-    Vec::new()
+    vec![respan::dialect()]
 }
 
 /// Gives the routes of dialects.

@@ -12,6 +12,7 @@ use tallybook_projections::queries::{Order, PageRequest};
 
 use super::problem::Problem;
 use crate::gateway::customer::CustomerName;
+use crate::gateway::query::percent_encoded;
 
 /// Items of a page, unless asked otherwise.
 const DEFAULT_LIMIT: usize = 50;
@@ -114,19 +115,6 @@ impl Parameters {
             .expect("writing to a string");
         HeaderValue::try_from(link).ok()
     }
-}
-
-/// Encodes all but RFC 3986's unreserved characters.
-fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            write!(encoded, "%{byte:02X}").expect("writing to a string");
-        }
-    }
-    encoded
 }
 
 /// Gives a caller's word in quotes, cut short.

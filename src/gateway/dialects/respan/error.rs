@@ -1,0 +1,353 @@
+//! How Respan says no: the statuses and bodies of Django REST Framework, and the vendor's own texts.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use axum::response::Response;
+use http::StatusCode;
+use http::header::{HeaderValue, WWW_AUTHENTICATE};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use tallybook_events::decision::{Rejection, RejectionCode};
+use tallybook_events::outside::{Fault, FaultKind};
+use tallybook_projections::queries::ReadError;
+
+use crate::gateway::answer::{json, retry_after, whole_seconds};
+use crate::gateway::auth::{AuthError, MissingScope};
+use crate::gateway::body::BodyError;
+use crate::gateway::guard::Refusal;
+use crate::gateway::idempotency::{BadIdempotencyKey, mark_replayed};
+use crate::gateway::query::BadQuery;
+use crate::gateway::submit::Unchanged;
+use crate::inbox::InboxError;
+
+/// How long to wait before coming again, when a moment is enough.
+const SOON: Duration = Duration::from_secs(1);
+/// What the vendor says of a key that opens nothing.
+const BAD_KEY: &str = "Your API key is invalid or expired, please check your API key at \
+                       https://platform.keywordsai.co/platform/api/api-keys";
+
+/// An answer that is no success.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RespanError {
+    status: StatusCode,
+    body: Told,
+    retry_after: Option<Duration>,
+    replayed: bool,
+}
+
+/// What is told in the body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Told {
+    Detail(Cow<'static, str>),
+    Fields(Vec<FieldFault>),
+    Limited,
+    Internal,
+}
+
+/// What is wrong with one member or parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FieldFault {
+    /// Its name.
+    pub(super) name: Cow<'static, str>,
+    /// What is wrong, in a sentence.
+    pub(super) says: Cow<'static, str>,
+}
+
+impl FieldFault {
+    /// Makes a fault.
+    pub(super) fn new(
+        name: impl Into<Cow<'static, str>>,
+        says: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { name: name.into(), says: says.into() }
+    }
+}
+
+/// A refusal in a sentence.
+#[derive(Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Detail<'a> {
+    /// What is wrong.
+    detail: &'a str,
+}
+
+/// A refusal of what a request asks for: a sentence, or for each member or parameter what is wrong
+/// with it.
+pub(super) struct BadRequest;
+
+impl JsonSchema for BadRequest {
+    fn schema_name() -> Cow<'static, str> {
+        "BadRequest".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [
+                {
+                    "type": "object",
+                    "properties": {"detail": {"type": "string"}},
+                    "required": ["detail"],
+                    "additionalProperties": false
+                },
+                {
+                    "type": "object",
+                    "minProperties": 1,
+                    "additionalProperties": {
+                        "type": "array", "minItems": 1, "items": {"type": "string"}
+                    }
+                }
+            ]
+        })
+    }
+}
+
+/// The key has sent too many requests.
+#[derive(Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Limited {
+    /// That it has.
+    detail: &'static str,
+    /// Seconds to wait.
+    retry_after: u64,
+}
+
+/// Something failed here.
+#[derive(Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Internal {
+    /// That it did.
+    detail: &'static str,
+    /// A stable word for it.
+    error_code: &'static str,
+}
+
+impl RespanError {
+    /// Makes a refusal in a sentence.
+    pub(super) fn detail(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, body: Told::Detail(detail.into()), retry_after: None, replayed: false }
+    }
+
+    /// Makes a refusal of members or parameters.
+    pub(super) fn fields(faults: Vec<FieldFault>) -> Self {
+        let (status, body) = (StatusCode::BAD_REQUEST, Told::Fields(faults));
+        Self { status, body, retry_after: None, replayed: false }
+    }
+
+    /// Makes a refusal of one member or parameter.
+    pub(super) fn field(
+        name: impl Into<Cow<'static, str>>,
+        says: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self::fields(vec![FieldFault::new(name, says)])
+    }
+
+    /// The body is not JSON, or no object.
+    pub(super) fn malformed() -> Self {
+        Self::detail(StatusCode::BAD_REQUEST, "Invalid request format")
+    }
+
+    /// There is no such customer. Always the same bytes.
+    pub(super) fn not_found() -> Self {
+        Self::detail(StatusCode::NOT_FOUND, "Not found.")
+    }
+
+    fn internal() -> Self {
+        let (status, body) = (StatusCode::INTERNAL_SERVER_ERROR, Told::Internal);
+        Self { status, body, retry_after: None, replayed: false }
+    }
+
+    fn unavailable() -> Self {
+        let detail = "Service temporarily unavailable, try again later.";
+        Self { retry_after: Some(SOON), ..Self::detail(StatusCode::SERVICE_UNAVAILABLE, detail) }
+    }
+
+    fn rejected(rejection: &Rejection) -> Self {
+        use RejectionCode as R;
+        let detail = |status| Self::detail(status, String::from(rejection.detail.clone()));
+        match rejection.code {
+            R::UnknownCustomer => Self::not_found(),
+            R::IdempotencyKeyReused => detail(StatusCode::UNPROCESSABLE_ENTITY),
+            R::KeyTaken
+            | R::CustomerExists
+            | R::CustomerArchived
+            | R::VersionMismatch
+            | R::CommandIdReused
+            | R::ChangeInProgress => detail(StatusCode::CONFLICT),
+            R::InternalFault => Self::internal(),
+            R::UnknownTier
+            | R::ContractDatesInverted
+            | R::PeriodInverted
+            | R::DuplicateFeature
+            | R::ControlInvalid
+            | R::MetadataTooLarge
+            | R::UnknownReport
+            | R::AmountOutOfRange
+            | R::ParentRefused
+            | R::CustomerIdRefused
+            | R::NothingHeld => match rejection.pointer.as_deref().and_then(member) {
+                Some(name) => Self::field(name, String::from(rejection.detail.clone())),
+                None => detail(StatusCode::BAD_REQUEST),
+            },
+        }
+    }
+
+    /// Gives the answer.
+    pub(super) fn into_response(self) -> Response {
+        let wait = self.retry_after;
+        let mut response = match self.body {
+            Told::Detail(detail) => json(self.status, &Detail { detail: &detail }),
+            Told::Fields(faults) => json(self.status, &ByName(&faults)),
+            Told::Limited => {
+                let seconds = wait.map_or(1, whole_seconds);
+                json(self.status, &Limited { detail: "Rate limit exceeded", retry_after: seconds })
+            }
+            Told::Internal => {
+                let detail = "Internal server error";
+                json(self.status, &Internal { detail, error_code: "INTERNAL_ERROR" })
+            }
+        };
+        if self.status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer realm=\"api\"");
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+        let response = match wait {
+            Some(wait) => retry_after(response, wait),
+            None => response,
+        };
+        mark_replayed(response, self.replayed)
+    }
+}
+
+impl axum::response::IntoResponse for RespanError {
+    fn into_response(self) -> Response {
+        Self::into_response(self)
+    }
+}
+
+/// Faults as the object that DRF makes of them: by name, each with a list of sentences.
+struct ByName<'a>(&'a [FieldFault]);
+
+impl Serialize for ByName<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for fault in self.0 {
+            map.serialize_entry(&fault.name, &[&fault.says])?;
+        }
+        map.end()
+    }
+}
+
+/// Gives the member of the body that a rejection's pointer means.
+fn member(pointer: &str) -> Option<&'static str> {
+    Some(match pointer.rsplit('/').next()? {
+        "name" => "name",
+        "email" => "email",
+        "metadata" | "replace_metadata" => "metadata",
+        "period_budget" => "period_budget",
+        "total_budget" => "total_budget",
+        "period_start" => "period_start",
+        "period_end" => "period_end",
+        "markup_percentage" => "markup_percentage",
+        _ => return None,
+    })
+}
+
+impl From<Fault> for RespanError {
+    fn from(fault: Fault) -> Self {
+        let whole =
+            matches!(fault.kind, FaultKind::Empty | FaultKind::NotUtf8 | FaultKind::NotJson);
+        let name =
+            fault.pointer.split('/').nth(1).map(|name| name.replace("~1", "/").replace("~0", "~"));
+        match name {
+            Some(name) if !whole => Self::field(name, fault.detail),
+            _ => Self::malformed(),
+        }
+    }
+}
+
+impl From<Refusal> for RespanError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Unauthorized(AuthError::Missing | AuthError::Refused) => {
+                Self::detail(StatusCode::UNAUTHORIZED, BAD_KEY)
+            }
+            Refusal::Unauthorized(AuthError::Conflicting) => {
+                Self::detail(StatusCode::BAD_REQUEST, "Two different credentials were given.")
+            }
+            Refusal::RateExceeded(exceeded) => Self {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                body: Told::Limited,
+                retry_after: Some(exceeded.retry_after),
+                replayed: false,
+            },
+            Refusal::Overloaded | Refusal::TimedOut => Self::unavailable(),
+            Refusal::Panicked => Self::internal(),
+            Refusal::NoSuchPath => Self::not_found(),
+            Refusal::NoSuchMethod => {
+                Self::detail(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed.")
+            }
+        }
+    }
+}
+
+impl From<MissingScope> for RespanError {
+    fn from(_: MissingScope) -> Self {
+        let detail = "You do not have permission to perform this action.";
+        Self::detail(StatusCode::FORBIDDEN, detail)
+    }
+}
+
+impl From<BodyError> for RespanError {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::WrongType | BodyError::Encoded => {
+                let detail = "Unsupported media type in request.";
+                Self::detail(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+            }
+            BodyError::TooLarge { .. } => {
+                Self::detail(StatusCode::PAYLOAD_TOO_LARGE, "Request body is too large.")
+            }
+            BodyError::Slow => {
+                Self::detail(StatusCode::REQUEST_TIMEOUT, "The request did not come in time.")
+            }
+            BodyError::Broken => Self::malformed(),
+        }
+    }
+}
+
+impl From<BadIdempotencyKey> for RespanError {
+    fn from(error: BadIdempotencyKey) -> Self {
+        Self::detail(StatusCode::BAD_REQUEST, error.to_string())
+    }
+}
+
+impl From<BadQuery> for RespanError {
+    fn from(_: BadQuery) -> Self {
+        Self::malformed()
+    }
+}
+
+impl From<Unchanged> for RespanError {
+    fn from(unchanged: Unchanged) -> Self {
+        match unchanged {
+            Unchanged::Rejected { rejection, repeated } => {
+                Self { replayed: repeated, ..Self::rejected(&rejection) }
+            }
+            Unchanged::Undecided(InboxError::InFlight) => Self::detail(
+                StatusCode::CONFLICT,
+                "Another request with this Idempotency-Key is not answered yet.",
+            ),
+            Unchanged::Deferred | Unchanged::Undecided(_) | Unchanged::NotShown => {
+                Self::unavailable()
+            }
+        }
+    }
+}
+
+impl From<ReadError> for RespanError {
+    fn from(error: ReadError) -> Self {
+        tracing::warn!(error = &error as &dyn std::error::Error, "no answer to a question");
+        Self::unavailable()
+    }
+}
