@@ -162,8 +162,20 @@ pub enum RejectionCode {
     UnknownReport,
     /// The amounts add up to more than can be kept exactly.
     AmountOutOfRange,
-    /// A rule about parents is broken, or parents cannot be set here yet.
+    /// Parents could not be set: rules of version 1 said so. Kept for what they recorded.
     ParentRefused,
+    /// A customer cannot be its own parent.
+    ParentIsSelf,
+    /// The parent is not in the scope, or archived.
+    ParentUnknown,
+    /// The parent has a parent itself.
+    ParentIsChild,
+    /// The customer is a parent itself: it can have none.
+    CustomerHasChildren,
+    /// The customer has subscriptions that are not over: its parent stays.
+    CustomerHasSubscriptions,
+    /// The links to outside systems would be too many.
+    TooManyLinks,
     /// A customer id that is not ours to give.
     CustomerIdRefused,
     /// A follow-up that nothing waits for.
@@ -198,6 +210,12 @@ impl RejectionCode {
             Self::UnknownReport => "unknown_report",
             Self::AmountOutOfRange => "amount_out_of_range",
             Self::ParentRefused => "parent_refused",
+            Self::ParentIsSelf => "parent_is_self",
+            Self::ParentUnknown => "parent_unknown",
+            Self::ParentIsChild => "parent_is_child",
+            Self::CustomerHasChildren => "customer_has_children",
+            Self::CustomerHasSubscriptions => "customer_has_subscriptions",
+            Self::TooManyLinks => "too_many_links",
             Self::CustomerIdRefused => "customer_id_refused",
             Self::NothingHeld => "nothing_held",
             Self::InternalFault => "internal_fault",

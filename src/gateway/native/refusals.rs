@@ -104,6 +104,12 @@ pub(crate) const fn rejection_status(code: RejectionCode) -> StatusCode {
         | R::UnknownReport
         | R::AmountOutOfRange
         | R::ParentRefused
+        | R::ParentIsSelf
+        | R::ParentUnknown
+        | R::ParentIsChild
+        | R::CustomerHasChildren
+        | R::CustomerHasSubscriptions
+        | R::TooManyLinks
         | R::CustomerIdRefused
         | R::NothingHeld => StatusCode::UNPROCESSABLE_ENTITY,
     }

@@ -157,6 +157,12 @@ async fn a_rejection_has_its_status_its_code_and_its_place() {
         (R::UnknownReport, 422),
         (R::AmountOutOfRange, 422),
         (R::ParentRefused, 422),
+        (R::ParentIsSelf, 422),
+        (R::ParentUnknown, 422),
+        (R::ParentIsChild, 422),
+        (R::CustomerHasChildren, 422),
+        (R::CustomerHasSubscriptions, 422),
+        (R::TooManyLinks, 422),
         (R::CustomerIdRefused, 422),
         (R::NothingHeld, 422),
     ] {
