@@ -184,6 +184,12 @@ impl RespanError {
             | R::UnknownReport
             | R::AmountOutOfRange
             | R::ParentRefused
+            | R::ParentIsSelf
+            | R::ParentUnknown
+            | R::ParentIsChild
+            | R::CustomerHasChildren
+            | R::CustomerHasSubscriptions
+            | R::TooManyLinks
             | R::CustomerIdRefused
             | R::NothingHeld => match rejection.pointer.as_deref().and_then(member) {
                 Some(name) => Self::field(name, String::from(rejection.detail.clone())),
