@@ -4,11 +4,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tallybook_events::customer::CustomerDocument;
 use tallybook_events::customer::entitlements::Entitlements;
 use tallybook_events::decision::Outcome;
+use tallybook_events::event::Event;
 use tallybook_events::ids::{Actor, CommandId, CustomerId, CustomerRef, Position, Scope};
 use tallybook_events::money::{Amount, Total};
 use tallybook_events::text::TierName;
@@ -170,7 +172,9 @@ pub struct Authors {
 }
 
 /// Kind of a period in the usage ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum PeriodKind {
     /// A budget window.
@@ -186,7 +190,7 @@ pub enum PeriodKind {
 }
 
 /// One row of the usage ledger, in the shape of the native API.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UsagePeriod {
     /// Kind of the period.
     pub kind: PeriodKind,
@@ -211,7 +215,7 @@ pub struct UsagePeriod {
 }
 
 /// One event of a customer, in the shape of the native API.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct TimelineItem {
     /// Place of its decision in the partition.
     pub seq: u64,
@@ -220,6 +224,7 @@ pub struct TimelineItem {
     /// When it was decided.
     pub recorded_at: Timestamp,
     /// The event, as it was recorded.
+    #[schemars(with = "Event")]
     pub event: Box<RawValue>,
     /// The command that it came from.
     pub command_id: CommandId,

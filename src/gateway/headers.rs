@@ -1,7 +1,5 @@
 //! Headers of answers that more than one API has, as the documents describe them.
 
-#![expect(dead_code, reason = "no contract names all of them yet")]
-
 /// A header of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
@@ -31,6 +29,12 @@ pub(crate) const ETAG: Header =
     always("ETag", "^\"v[0-9]+\"$", "Version of the customer, for the header If-Match.");
 /// Address of what was made.
 pub(crate) const LOCATION: Header = always("Location", "^/.+$", "Address of what was made.");
+/// Address of what will be there.
+pub(crate) const LATER: Header =
+    always("Location", "^/.+$", "Where to ask what became of the command.").at_times();
+/// What was done as the caller prefers.
+pub(crate) const PREFERENCE_APPLIED: Header =
+    always("Preference-Applied", "^respond-async$", "There when nobody waited.").at_times();
 /// Address of the next page.
 pub(crate) const LINK: Header =
     always("Link", "^<.+>; rel=\"next\"$", "Address of the next page, when there is one.")

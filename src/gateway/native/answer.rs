@@ -2,10 +2,12 @@
 
 use axum::response::Response;
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tallybook_events::customer::CustomerDocument;
 use tallybook_events::decision::{Outcome, Rejection};
+use tallybook_events::event::Event;
 use tallybook_events::ids::{CommandId, CustomerId, Position, ReportId};
 
 use super::later::location;
@@ -16,16 +18,18 @@ use crate::gateway::idempotency::mark_replayed;
 use crate::inbox::Answer;
 
 /// The answer to one command.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct CommandAnswer<'a> {
     /// In an array: the status that the command would have had alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<u16>,
     pub(crate) command_id: Option<CommandId>,
+    #[schemars(with = "Option<OutcomeWord>")]
     outcome: Option<&'static str>,
     customer_id: Option<CustomerId>,
     version: Option<u64>,
     position: Option<Position>,
+    #[schemars(with = "Vec<Event>")]
     events: &'a RawValue,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     duplicates: &'a [ReportId],
@@ -49,6 +53,16 @@ pub(crate) struct CommandAnswer<'a> {
 /// What is said where nobody waits for the decision.
 const KEPT: &str =
     "the command is kept and will not be lost; what became of it is told at the location";
+
+/// What a decision came to, in a word.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its shape is wanted")]
+enum OutcomeWord {
+    Accepted,
+    Deferred,
+    Rejected,
+}
 
 impl<'a> CommandAnswer<'a> {
     fn empty() -> Self {

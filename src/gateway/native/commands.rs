@@ -28,7 +28,7 @@ use crate::keys::KeyScope;
 use tallybook_events::outside::{self, Fault};
 
 /// Most commands in one array.
-const MAX_COMMANDS: usize = 1_000;
+pub(crate) const MAX_COMMANDS: usize = 1_000;
 
 /// Takes one command, or an array of them.
 pub(crate) async fn post(

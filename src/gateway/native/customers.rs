@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{ETAG, LINK, LOCATION};
 use http::{HeaderValue, StatusCode, Uri};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tallybook_events::command::{Command, CommandBody, Context, CustomerPatch};
 use tallybook_events::customer::{
@@ -34,9 +35,9 @@ use crate::keys::KeyScope;
 use tallybook_events::outside::{self, Fault};
 
 /// The facts of a customer, as a caller gives them: one patch over all groups.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct CustomerBody {
+pub(crate) struct CustomerBody {
     tenant: Option<Tenant>,
     environment: Option<Environment>,
     #[serde(default)]
@@ -231,19 +232,24 @@ pub(crate) async fn list(
     Ok(answer_page(&uri, &parameters, &found))
 }
 
+/// One page of a list.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PageOf{T}")]
+pub(crate) struct PageBody<'a, T> {
+    /// The items.
+    items: &'a [T],
+    /// Where the next page begins, when there is more.
+    next: Option<&'a str>,
+}
+
 /// Answers with one page of a list, with a `Link` to the next.
 pub(crate) fn answer_page<T: Serialize>(
     uri: &Uri,
     parameters: &Parameters,
     page: &Page<T>,
 ) -> Response {
-    #[derive(Serialize)]
-    struct Body<'a, T> {
-        items: &'a [T],
-        next: Option<&'a str>,
-    }
     let next = page.next.as_deref();
-    let mut response = answer_json(StatusCode::OK, &Body { items: &page.items, next });
+    let mut response = answer_json(StatusCode::OK, &PageBody { items: &page.items, next });
     if let Some(link) = next.and_then(|next| parameters.link(uri, next)) {
         response.headers_mut().insert(LINK, link);
     }

@@ -15,6 +15,7 @@ pub(crate) use contract::contract;
 use problem::Problem;
 
 mod contract;
+mod shapes;
 mod problem;
 mod refusals;
 mod parameters;

@@ -7,13 +7,14 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, Serializer};
 use tallybook_events::ids::{CommandId, Position};
 
 use crate::gateway::answer::retry_after;
 
 /// Media type of problems.
-const PROBLEM_JSON: &str = "application/problem+json";
+pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
 /// A problem (RFC 9457): the body of every answer that is no success.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,21 +95,40 @@ impl Problem {
 }
 
 /// The members of a problem, in their order on the wire.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Wire<'a> {
+    /// `urn:tallybook:problem:` and the code.
     #[serde(rename = "type", serialize_with = "type_uri")]
+    #[schemars(with = "String")]
     type_uri: &'static str,
+    /// The code, in words.
     #[serde(serialize_with = "title")]
+    #[schemars(with = "String")]
     title: &'static str,
+    /// Status of the answer.
     status: u16,
+    /// What is wrong, in a sentence.
     detail: &'a str,
+    /// Stable word for what is wrong.
     code: &'static str,
+    /// JSON pointer (RFC 6901) to the fault in the body of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pointer: Option<&'a str>,
+    /// The command, where there was one: the same id asks again for the same decision.
     #[serde(skip_serializing_if = "Option::is_none")]
     command_id: Option<CommandId>,
+    /// Where its decision is, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     position: Option<Position>,
+}
+
+impl JsonSchema for Problem {
+    fn schema_name() -> Cow<'static, str> {
+        "Problem".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Wire::json_schema(generator)
+    }
 }
 
 impl Serialize for Problem {

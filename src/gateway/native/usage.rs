@@ -7,6 +7,7 @@ use axum::Extension;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tallybook_events::command::{CommandBody, MAX_REPORTS};
 use tallybook_events::customer::UsageReport;
@@ -27,31 +28,35 @@ use crate::gateway::submit::{Verdict, verdict};
 use crate::keys::KeyScope;
 use tallybook_events::outside::{self, Fault};
 
-#[derive(Debug, Deserialize)]
+/// Reports of one customer, as a caller gives them.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct UsageBody {
+pub(crate) struct UsageBody {
     tenant: Option<Tenant>,
     environment: Option<Environment>,
     customer: CustomerRef,
+    #[schemars(length(min = 1, max = MAX_REPORTS))]
     reports: Vec<UsageReport>,
 }
 
-#[derive(Debug, Serialize)]
-struct UsageAnswer<'a> {
+/// What became of the reports.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct UsageAnswer<'a> {
     customer_id: CustomerId,
     version: u64,
     position: Option<Position>,
     results: Vec<ReportResult<'a>>,
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize)]
+/// What became of one report.
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 struct ReportResult<'a> {
     report_id: &'a ReportId,
     status: ReportStatus,
 }
 
 /// What became of one report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum ReportStatus {
     /// It counts.
