@@ -24,7 +24,7 @@ fn a_command_line_that_makes_no_sense_exits_with_2_and_prints_no_data() {
         &["customers", "show", "acme", "--as-of", "yesterday"],
         &["customers", "show", "acme", "--as-of", "2026-01-01T00:00:00Z", "--version", "1"],
         &["customers", "show", "acme", "--output", "xml"],
-        &["customers", "show", "acme", "--url", "https://127.0.0.1", "--key", "k"],
+        &["customers", "show", "acme", "--url", "ftp://127.0.0.1", "--key", "k"],
         &["customers", "show", "..", "--key", "k"],
         &["usage", "show", "acme", "--kind", "week"],
         &["send", "-", "--batch", "0"],

@@ -1,14 +1,15 @@
 //! The HTTP client of the commands that talk to a server: address, key, and refusals as errors.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use reqwest::{Method, StatusCode, Url};
+use reqwest::{Certificate, Method, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio_rustls::rustls::crypto::ring;
 
 use super::exit::Usage;
 
@@ -31,6 +32,9 @@ pub(super) struct Connection {
     /// File that holds the API key
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
+    /// Certificates, in PEM, that vouch for a server at `https`, instead of those of the system
+    #[arg(long, value_name = "FILE")]
+    cacert: Option<PathBuf>,
 }
 
 /// A server, asked as the holder of one key.
@@ -99,8 +103,27 @@ impl Connection {
                 .into());
             }
         };
-        Api::new(self.url.clone(), &key)
+        let trusted = match &self.cacert {
+            Some(file) => Trusted::Only(read_certificates(file)?),
+            None => Trusted::System,
+        };
+        Api::trusting(self.url.clone(), &key, trusted)
     }
+}
+
+/// Who is trusted to vouch for a server.
+enum Trusted {
+    /// Whom the system trusts.
+    System,
+    /// These.
+    Only(Vec<Certificate>),
+}
+
+fn read_certificates(file: &Path) -> anyhow::Result<Vec<Certificate>> {
+    let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let none = || Usage(format!("{} holds no certificate in PEM", file.display()));
+    let certificates = Certificate::from_pem_bundle(&text).map_err(|_| none())?;
+    if certificates.is_empty() { Err(none().into()) } else { Ok(certificates) }
 }
 
 fn read_key(file: &PathBuf) -> anyhow::Result<String> {
@@ -114,22 +137,35 @@ fn read_key(file: &PathBuf) -> anyhow::Result<String> {
 }
 
 impl Api {
-    /// Makes a client of a server for one key.
+    /// Makes a client of a server for one key; for TLS it trusts whom the system trusts.
     ///
     /// # Errors
-    /// [`Usage`] when the address is not plain HTTP, or the key cannot be sent.
+    /// [`Usage`] when the address is none of HTTP, or the key cannot be sent.
     pub(super) fn new(base: Url, key: &str) -> anyhow::Result<Self> {
-        if base.scheme() != "http" || base.cannot_be_a_base() {
-            return Err(Usage(format!("{base} is not an address like http://HOST:PORT")).into());
+        Self::trusting(base, key, Trusted::System)
+    }
+
+    fn trusting(base: Url, key: &str, trusted: Trusted) -> anyhow::Result<Self> {
+        if !matches!(base.scheme(), "http" | "https") || base.cannot_be_a_base() {
+            let told = format!("{base} is not an address like http://HOST:PORT or https://HOST");
+            return Err(Usage(told).into());
         }
         let mut authorization = HeaderValue::from_str(&format!("Bearer {key}"))
             .map_err(|_| Usage("the API key has characters that no key has".into()))?;
         authorization.set_sensitive(true);
+        // An error says that there is a provider already.
+        let _ = ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(ANSWER_TIMEOUT)
-            .user_agent(concat!("tallybook/", env!("CARGO_PKG_VERSION")))
-            .build()?;
+            .user_agent(concat!("tallybook/", env!("CARGO_PKG_VERSION")));
+        let http = match trusted {
+            Trusted::Only(certificates) => http.tls_certs_only(certificates),
+            // Nobody vouches for a server without TLS: a system without certificates will do.
+            Trusted::System if base.scheme() == "http" => http.tls_certs_only([]),
+            Trusted::System => http,
+        };
+        let http = http.build().context("TLS cannot be set up")?;
         Ok(Self { base, authorization, http })
     }
 
@@ -252,8 +288,8 @@ mod tests {
     }
 
     #[test]
-    fn only_plain_http_is_spoken() {
-        for bad in ["https://h", "ftp://h", "mailto:a@b.c"] {
+    fn only_http_is_spoken() {
+        for bad in ["ftp://h", "unix:/h", "mailto:a@b.c"] {
             assert!(Api::new(bad.parse().unwrap(), "k").is_err(), "{bad}");
         }
     }

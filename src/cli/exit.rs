@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use tallybook_projections::store::StoreError;
 
 use crate::config::ConfigError;
+use crate::gateway::TlsError;
 use crate::journal::sqlite::OpenError;
 use crate::keys::KeyStoreError;
 use crate::telemetry::BadFilter;
@@ -71,7 +72,11 @@ fn of(error: &anyhow::Error) -> Exit {
 }
 
 fn of_link(link: &(dyn std::error::Error + 'static)) -> Option<Exit> {
-    if link.is::<Usage>() || link.is::<ConfigError>() || link.is::<BadFilter>() {
+    if link.is::<Usage>()
+        || link.is::<ConfigError>()
+        || link.is::<BadFilter>()
+        || link.is::<TlsError>()
+    {
         return Some(Exit::Usage);
     }
     if link.is::<NotFound>() {

@@ -14,6 +14,7 @@ use crate::config::{self, Settings};
 use crate::telemetry::{self, LogFormat};
 
 mod serve;
+mod tls;
 mod demo;
 mod send;
 mod customers;

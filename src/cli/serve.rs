@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use super::folder::{DataFolder, DataOption};
 use super::keys;
+use super::tls::{self, TlsFiles, TlsOptions};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::Settings;
 use crate::decisions::{TierCatalogue, decide};
@@ -52,6 +53,8 @@ pub(super) struct Arguments {
     /// Partitions of a new journal; an old one keeps its own [default: 4]
     #[arg(long, value_name = "N")]
     partitions: Option<u32>,
+    #[command(flatten)]
+    tls: TlsOptions,
 }
 
 /// What a server is started with.
@@ -61,6 +64,8 @@ pub(super) struct ServeConfig {
     pub(super) folder: DataFolder,
     /// Where to listen.
     pub(super) listen: SocketAddr,
+    /// Where its certificate is, if it is to speak TLS.
+    pub(super) tls: Option<TlsFiles>,
     /// Partitions, if they are not to be as they come.
     pub(super) partitions: Option<u32>,
     /// The tiers there are.
@@ -72,6 +77,8 @@ pub(super) struct ServeConfig {
 /// A server that takes requests.
 pub(super) struct Running {
     address: SocketAddr,
+    /// Reads the certificate anew when told, where there is one.
+    reloading: Option<JoinHandle<()>>,
     first_key: Option<IssuedKey>,
     stop_listening: oneshot::Sender<()>,
     listening: JoinHandle<usize>,
@@ -90,6 +97,7 @@ pub(super) async fn run(arguments: &Arguments, settings: &Settings) -> anyhow::R
     let starting = start(ServeConfig {
         folder: DataFolder::new(&arguments.folder.data),
         listen: arguments.listen,
+        tls: arguments.tls.files()?,
         partitions: arguments.partitions,
         tiers,
         clock: Arc::new(SystemClock),
@@ -101,7 +109,7 @@ pub(super) async fn run(arguments: &Arguments, settings: &Settings) -> anyhow::R
     if let Some(first) = &running.first_key {
         eprintln!("API key of tenant `default`, printed this once: {}", first.reveal());
     }
-    eprintln!("listening on http://{}", running.address);
+    eprintln!("listening on {}", running.url());
     let failed = tokio::select! {
         failure = running.failure() => Some(failure),
         () = signals.next() => None,
@@ -120,7 +128,12 @@ pub(super) async fn run(arguments: &Arguments, settings: &Settings) -> anyhow::R
 /// # Errors
 /// When a part cannot be built, or the journal is not what it should be.
 pub(super) async fn start(config: ServeConfig) -> anyhow::Result<Running> {
-    let ServeConfig { folder, listen, partitions, tiers, clock } = config;
+    let ServeConfig { folder, listen, tls, partitions, tiers, clock } = config;
+    let loaded = tls.as_ref().map(TlsFiles::load).transpose()?;
+    let reloading = match (tls, &loaded) {
+        (Some(files), Some(loaded)) => Some(tls::reload_on_hangup(files, Arc::clone(loaded))?),
+        _ => None,
+    };
     // Before anything is done: an address that is taken should cost nothing.
     let listener =
         TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
@@ -162,11 +175,19 @@ pub(super) async fn start(config: ServeConfig) -> anyhow::Result<Running> {
     let (stop_listening, stopping) = oneshot::channel::<()>();
     let router = gateway::router(gateway, operations);
     let listening =
-        tokio::spawn(gateway::serve(listener, router, ServerLimits::default(), async {
+        tokio::spawn(gateway::serve(listener, loaded, router, ServerLimits::default(), async {
             drop(stopping.await);
         }));
-    let running =
-        Running { address, first_key, stop_listening, listening, inbox, processor, projector };
+    let running = Running {
+        address,
+        reloading,
+        first_key,
+        stop_listening,
+        listening,
+        inbox,
+        processor,
+        projector,
+    };
     running.become_ready(&ready).await?;
     Ok(running)
 }
@@ -175,6 +196,12 @@ impl Running {
     /// Gives the address that it listens on.
     pub(super) const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Gives its address as callers name it.
+    fn url(&self) -> String {
+        let scheme = if self.reloading.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     async fn become_ready(&self, ready: &Ready) -> anyhow::Result<()> {
@@ -223,7 +250,10 @@ impl Running {
     /// # Errors
     /// When something did not end well.
     pub(super) async fn stop(self) -> anyhow::Result<()> {
-        let Self { stop_listening, listening, inbox, processor, projector, .. } = self;
+        let Self { stop_listening, listening, inbox, processor, projector, reloading, .. } = self;
+        if let Some(reloading) = reloading {
+            reloading.abort();
+        }
         // The listener may have ended by itself: then there is nobody to tell.
         let _ = stop_listening.send(());
         let cut = listening.await.context("the listener ended in a fault")?;

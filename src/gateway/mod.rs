@@ -21,8 +21,10 @@ pub use documents::documents;
 pub use operations::{Operations, Ready};
 pub use router::{operations_router, router};
 pub use server::{ServerLimits, serve};
+pub use tls::{Tls, TlsError};
 
 pub mod server;
+pub mod tls;
 mod router;
 mod observe;
 pub mod operations;

@@ -1,7 +1,8 @@
 //! The listener: connections in, requests to the router, and an end that answers what was accepted.
 //!
 //! Every connection is bounded: in number, in the size and time of a request's head, in idleness.
-//! HTTP/1.1 and HTTP/2 (with prior knowledge) are told apart by their first bytes.
+//! HTTP/1.1 and HTTP/2 (with prior knowledge) are told apart by their first bytes. With TLS the same
+//! bounds hold, and one more on the time of the handshake.
 
 use std::convert::Infallible;
 use std::io;
@@ -14,6 +15,7 @@ use axum::Router;
 use axum::response::Response;
 use http::Request;
 use hyper::body::Incoming;
+use hyper::rt::{Read, Write};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -22,7 +24,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
+
+use super::tls::Tls;
 
 /// Most bytes of a request's head, and of the buffer that it is read into.
 const MAX_HEAD: usize = 32 * 1024;
@@ -41,12 +46,16 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECTIONS: &str = "tallybook_http_connections";
 /// Connections that were cut because they were too slow.
 const CUT: &str = "tallybook_http_connections_cut_total";
+/// Handshakes of TLS that failed.
+const HANDSHAKES_FAILED: &str = "tallybook_tls_handshakes_failed_total";
 
 /// Bounds of the listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerLimits {
     /// Most connections; further ones wait in the system's queue.
     pub connections: usize,
+    /// How long the handshake of TLS may take.
+    pub handshake_timeout: Duration,
     /// How long a connection may take until its first request has its whole head.
     pub head_timeout: Duration,
     /// How long a connection may be without a request, later; the head of the next one included.
@@ -59,6 +68,7 @@ impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             connections: 4_096,
+            handshake_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             drain_timeout: Duration::from_secs(30),
@@ -66,16 +76,27 @@ impl Default for ServerLimits {
     }
 }
 
-/// Serves connections until `shutdown` is done, then answers what was accepted, and gives how many
-/// connections had to be cut after [`ServerLimits::drain_timeout`].
+/// What all connections share.
+#[derive(Clone)]
+struct Serving {
+    router: Router,
+    limits: ServerLimits,
+    tls: Option<Arc<Tls>>,
+    stopping: watch::Receiver<bool>,
+}
+
+/// Serves connections, with TLS or without, until `shutdown` is done, then answers what was accepted,
+/// and gives how many connections had to be cut after [`ServerLimits::drain_timeout`].
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<Arc<Tls>>,
     router: Router,
     limits: ServerLimits,
     shutdown: impl Future<Output = ()> + Send,
 ) -> usize {
     let (stop, stopping) = watch::channel(false);
     let room = Arc::new(Semaphore::new(limits.connections));
+    let serving = Serving { router, limits, tls, stopping };
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
@@ -86,7 +107,7 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, permit)) => {
-                let served = serve_connection(stream, router.clone(), limits, stopping.clone());
+                let served = serve_stream(stream, serving.clone());
                 connections.spawn(async move {
                     served.await;
                     drop(permit);
@@ -144,15 +165,36 @@ impl Drop for OpenRequest {
     }
 }
 
-async fn serve_connection(
-    stream: TcpStream,
-    router: Router,
-    limits: ServerLimits,
-    mut stopping: watch::Receiver<bool>,
-) {
+async fn serve_stream(stream: TcpStream, mut serving: Serving) {
     // Only costs time when it fails.
     let _ = stream.set_nodelay(true);
     let _counted = OpenConnection::begin();
+    let Some(tls) = serving.tls.take() else {
+        return serve_connection(TokioIo::new(stream), serving).await;
+    };
+    let handshake = TlsAcceptor::from(tls.config()).accept(stream);
+    let handshake = tokio::time::timeout(serving.limits.handshake_timeout, handshake);
+    let stream = tokio::select! {
+        done = handshake => done,
+        // Nothing was asked on it yet.
+        _ = serving.stopping.changed() => return,
+    };
+    match stream {
+        Ok(Ok(stream)) => serve_connection(TokioIo::new(stream), serving).await,
+        // The caller's: it speaks no TLS, or none that is taken here, or does not trust us.
+        Ok(Err(error)) => {
+            counter!(HANDSHAKES_FAILED).increment(1);
+            tracing::debug!(error = &error as &dyn std::error::Error, "a handshake failed");
+        }
+        Err(_) => counter!(CUT).increment(1),
+    }
+}
+
+async fn serve_connection<S>(stream: S, serving: Serving)
+where
+    S: Read + Write + Unpin + Send + 'static,
+{
+    let Serving { router, limits, mut stopping, .. } = serving;
     let activity = Arc::new(Activity::default());
     let service = service_fn(|request: Request<Incoming>| {
         let open = OpenRequest::begin(&activity);
@@ -164,7 +206,7 @@ async fn serve_connection(
         }
     });
     let builder = builder(limits);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut connection = pin!(builder.serve_connection(stream, service));
     let mut idleness = Idleness::new(limits);
     let mut asked_to_stop = false;
     loop {
@@ -295,11 +337,20 @@ mod tests {
 
     impl Running {
         async fn start(fixture: &Fixture, limits: ServerLimits) -> Self {
+            Self::start_with(fixture, None, limits).await
+        }
+
+        async fn start_with(
+            fixture: &Fixture,
+            tls: Option<Arc<Tls>>,
+            limits: ServerLimits,
+        ) -> Self {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let (stop, stopped) = oneshot::channel();
             let shutdown = async { stopped.await.unwrap() };
-            let done = tokio::spawn(serve(listener, fixture.router.clone(), limits, shutdown));
+            let router = fixture.router.clone();
+            let done = tokio::spawn(serve(listener, tls, router, limits, shutdown));
             Self { address, stop, done }
         }
 
@@ -396,6 +447,39 @@ mod tests {
         let answer = tokio::task::spawn_blocking(move || exchange(stream, kept)).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 OK"), "an idle connection is cut later: {answer}");
         assert_eq!(running.stop().await, 0);
+    }
+
+    fn tls() -> Arc<Tls> {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        Arc::new(Tls::new(certificate.as_bytes(), key.as_bytes()).unwrap())
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_caller_whose_handshake_does_not_come_is_cut_and_holds_no_place_for_ever() {
+        let fixture = Fixture::new();
+        let limits =
+            ServerLimits { connections: 1, handshake_timeout: SHORT, ..ServerLimits::default() };
+        let running = Running::start_with(&fixture, Some(tls()), limits).await;
+        // A handshake of 512 bytes is announced, and does not come.
+        for begun in ["", "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}"] {
+            let stream = running.connect();
+            let answer = tokio::task::spawn_blocking(move || exchange(stream, begun));
+            let answer = tokio::time::timeout(DEADLINE, answer).await.expect("cut").unwrap();
+            assert_eq!(answer, "", "after {begun:?}");
+        }
+        assert_eq!(running.stop().await, 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_end_does_not_wait_for_a_handshake() {
+        let fixture = Fixture::new();
+        let running = Running::start_with(&fixture, Some(tls()), ServerLimits::default()).await;
+        let stream = running.connect();
+        let began = Instant::now();
+        assert_eq!(running.stop().await, 0);
+        assert!(began.elapsed() < ServerLimits::default().handshake_timeout);
+        assert_eq!(exchange_nothing(stream), "");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

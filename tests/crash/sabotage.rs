@@ -278,7 +278,7 @@ async fn serve(broken: Broken, data: &Path) {
         terminate.recv().await;
     };
     let router = gateway::router(gateway, operations);
-    gateway::serve(listener, router, ServerLimits::default(), stop).await;
+    gateway::serve(listener, None, router, ServerLimits::default(), stop).await;
     processor.stop(DEADLINE);
     projector.stop();
 }

@@ -80,6 +80,7 @@ async fn at_a_server(
     let running = serve::start(ServeConfig {
         folder,
         listen: "127.0.0.1:0".parse()?,
+        tls: None,
         partitions: Some(arguments.partitions),
         tiers: TierCatalogue::builtin(),
         clock,

@@ -38,6 +38,7 @@ pub(super) async fn run() -> anyhow::Result<()> {
     let running = serve::start(ServeConfig {
         folder,
         listen: "127.0.0.1:0".parse()?,
+        tls: None,
         partitions: None,
         tiers: TierCatalogue::builtin(),
         clock,
