@@ -41,6 +41,7 @@ mod moment;
 mod query;
 mod ask;
 mod answer;
+mod reason;
 mod submit;
 mod kept;
 mod contract;

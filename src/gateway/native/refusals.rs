@@ -12,6 +12,7 @@ use crate::gateway::body::BodyError;
 use crate::gateway::idempotency::BadIdempotencyKey;
 use crate::gateway::limits::RateExceeded;
 use crate::gateway::observe::Panicked;
+use crate::gateway::reason::Reason;
 use crate::gateway::submit::Undecided;
 use crate::inbox::{Answer, InboxError};
 use tallybook_events::outside::{Fault, FaultKind};
@@ -84,34 +85,12 @@ impl Problem {
 
 /// Gives the status that the native API has for a rejection.
 pub(crate) const fn rejection_status(code: RejectionCode) -> StatusCode {
-    use RejectionCode as R;
-    match code {
-        R::UnknownCustomer => StatusCode::NOT_FOUND,
-        R::KeyTaken
-        | R::CustomerExists
-        | R::CustomerArchived
-        | R::CommandIdReused
-        | R::ChangeInProgress => StatusCode::CONFLICT,
-        R::VersionMismatch => StatusCode::PRECONDITION_FAILED,
-        R::InternalFault => StatusCode::INTERNAL_SERVER_ERROR,
-        R::IdempotencyKeyReused
-        | R::UnknownTier
-        | R::ContractDatesInverted
-        | R::PeriodInverted
-        | R::DuplicateFeature
-        | R::ControlInvalid
-        | R::MetadataTooLarge
-        | R::UnknownReport
-        | R::AmountOutOfRange
-        | R::ParentRefused
-        | R::ParentIsSelf
-        | R::ParentUnknown
-        | R::ParentIsChild
-        | R::CustomerHasChildren
-        | R::CustomerHasSubscriptions
-        | R::TooManyLinks
-        | R::CustomerIdRefused
-        | R::NothingHeld => StatusCode::UNPROCESSABLE_ENTITY,
+    match Reason::of(code) {
+        Reason::UnknownCustomer => StatusCode::NOT_FOUND,
+        Reason::Archived | Reason::Conflict => StatusCode::CONFLICT,
+        Reason::Stale => StatusCode::PRECONDITION_FAILED,
+        Reason::KeyReused | Reason::Rule => StatusCode::UNPROCESSABLE_ENTITY,
+        Reason::Fault => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

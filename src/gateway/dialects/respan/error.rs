@@ -9,7 +9,7 @@ use http::header::{HeaderValue, WWW_AUTHENTICATE};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
-use tallybook_events::decision::{Rejection, RejectionCode};
+use tallybook_events::decision::Rejection;
 use tallybook_events::outside::{Fault, FaultKind};
 use tallybook_projections::queries::ReadError;
 
@@ -19,6 +19,7 @@ use crate::gateway::body::BodyError;
 use crate::gateway::guard::Refusal;
 use crate::gateway::idempotency::{BadIdempotencyKey, mark_replayed};
 use crate::gateway::query::BadQuery;
+use crate::gateway::reason::Reason;
 use crate::gateway::submit::Unchanged;
 use crate::inbox::InboxError;
 
@@ -163,38 +164,18 @@ impl RespanError {
     }
 
     fn rejected(rejection: &Rejection) -> Self {
-        use RejectionCode as R;
-        let detail = |status| Self::detail(status, String::from(rejection.detail.clone()));
-        match rejection.code {
-            R::UnknownCustomer => Self::not_found(),
-            R::IdempotencyKeyReused => detail(StatusCode::UNPROCESSABLE_ENTITY),
-            R::KeyTaken
-            | R::CustomerExists
-            | R::CustomerArchived
-            | R::VersionMismatch
-            | R::CommandIdReused
-            | R::ChangeInProgress => detail(StatusCode::CONFLICT),
-            R::InternalFault => Self::internal(),
-            R::UnknownTier
-            | R::ContractDatesInverted
-            | R::PeriodInverted
-            | R::DuplicateFeature
-            | R::ControlInvalid
-            | R::MetadataTooLarge
-            | R::UnknownReport
-            | R::AmountOutOfRange
-            | R::ParentRefused
-            | R::ParentIsSelf
-            | R::ParentUnknown
-            | R::ParentIsChild
-            | R::CustomerHasChildren
-            | R::CustomerHasSubscriptions
-            | R::TooManyLinks
-            | R::CustomerIdRefused
-            | R::NothingHeld => match rejection.pointer.as_deref().and_then(member) {
-                Some(name) => Self::field(name, String::from(rejection.detail.clone())),
-                None => detail(StatusCode::BAD_REQUEST),
+        let says = || String::from(rejection.detail.clone());
+        match Reason::of(rejection.code) {
+            Reason::UnknownCustomer => Self::not_found(),
+            Reason::Archived | Reason::Conflict | Reason::Stale => {
+                Self::detail(StatusCode::CONFLICT, says())
+            }
+            Reason::KeyReused => Self::detail(StatusCode::UNPROCESSABLE_ENTITY, says()),
+            Reason::Rule => match rejection.pointer.as_deref().and_then(member) {
+                Some(name) => Self::field(name, says()),
+                None => Self::detail(StatusCode::BAD_REQUEST, says()),
             },
+            Reason::Fault => Self::internal(),
         }
     }
 
