@@ -23,5 +23,10 @@ async fn our_own_api_plays_by_its_recordings() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn respan_plays_by_its_recordings() {
-    play("respan", 40).await;
+    play("respan", 90).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn zerodrift_plays_by_its_recordings() {
+    play("zerodrift", 80).await;
 }

@@ -96,7 +96,6 @@ pub(crate) fn bearer_only(headers: &HeaderMap) -> Result<&str, AuthError> {
 }
 
 /// Gives the key of the `x-api-key` header alone; another key in the other header is refused.
-#[cfg_attr(not(test), expect(dead_code, reason = "no dialect uses it yet"))]
 pub(crate) fn x_api_key_only(headers: &HeaderMap) -> Result<&str, AuthError> {
     let plain = x_api_key(headers)?;
     match bearer(headers) {

@@ -41,7 +41,6 @@ pub(crate) fn moment(text: &str) -> Result<Timestamp, NoMoment> {
 }
 
 /// Reads the same as a date: that of the moment in UTC.
-#[cfg_attr(not(test), expect(dead_code, reason = "no dialect uses it yet"))]
 pub(crate) fn date(text: &str) -> Result<Date, NoMoment> {
     let date: NaiveDate = moment(text)?.to_chrono().date_naive();
     date.to_string().parse().map_err(|_| NoMoment)

@@ -17,6 +17,7 @@ use super::contract::Contract;
 use super::guard::{Refusal, Voice, guard};
 
 mod respan;
+mod zerodrift;
 
 /// One dialect, as the router wants it.
 pub(crate) struct Dialect {
@@ -37,7 +38,7 @@ impl Dialect {
 
 /// Gives all dialects.
 pub(crate) fn all() -> Vec<Dialect> {
-    vec![respan::dialect()]
+    vec![respan::dialect(), zerodrift::dialect()]
 }
 
 /// Gives the routes of dialects.
