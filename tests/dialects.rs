@@ -30,3 +30,8 @@ async fn respan_plays_by_its_recordings() {
 async fn zerodrift_plays_by_its_recordings() {
     play("zerodrift", 80).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn proxy_plays_by_its_recordings() {
+    play("proxy", 40).await;
+}

@@ -18,6 +18,7 @@ use super::guard::{Refusal, Voice, guard};
 
 mod respan;
 mod zerodrift;
+mod proxy;
 
 /// One dialect, as the router wants it.
 pub(crate) struct Dialect {
@@ -38,7 +39,7 @@ impl Dialect {
 
 /// Gives all dialects.
 pub(crate) fn all() -> Vec<Dialect> {
-    vec![respan::dialect(), zerodrift::dialect()]
+    vec![respan::dialect(), zerodrift::dialect(), proxy::dialect()]
 }
 
 /// Gives the routes of dialects.
