@@ -35,3 +35,8 @@ async fn zerodrift_plays_by_its_recordings() {
 async fn proxy_plays_by_its_recordings() {
     play("proxy", 40).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flexprice_plays_by_its_recordings() {
+    play("flexprice", 60).await;
+}

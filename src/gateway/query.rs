@@ -21,6 +21,11 @@ impl Query {
         Ok(Self(pairs))
     }
 
+    /// Gives all values of a parameter, in their order.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(other, _)| other == name).map(|(_, value)| &**value)
+    }
+
     /// Gives a parameter; when it is there more than once, the last.
     pub(crate) fn last(&self, name: &str) -> Option<&str> {
         self.0.iter().rev().find(|(other, _)| other == name).map(|(_, value)| &**value)

@@ -19,6 +19,7 @@ use super::guard::{Refusal, Voice, guard};
 mod respan;
 mod zerodrift;
 mod proxy;
+mod flexprice;
 
 /// One dialect, as the router wants it.
 pub(crate) struct Dialect {
@@ -39,7 +40,7 @@ impl Dialect {
 
 /// Gives all dialects.
 pub(crate) fn all() -> Vec<Dialect> {
-    vec![respan::dialect(), zerodrift::dialect(), proxy::dialect()]
+    vec![respan::dialect(), zerodrift::dialect(), flexprice::dialect(), proxy::dialect()]
 }
 
 /// Gives the routes of dialects.
