@@ -34,7 +34,6 @@ mod body;
 mod idempotency;
 mod trace;
 mod customer;
-#[cfg_attr(not(test), expect(dead_code, reason = "no dialect shows ids so yet"))]
 mod encoded_id;
 mod number;
 mod moment;
