@@ -127,6 +127,11 @@ pub(crate) fn plain_schema(max: usize) -> Schema {
     json_schema!({"type": "string", "minLength": 1, "maxLength": max, "pattern": pattern})
 }
 
+/// Says in the schema of a map what [`plain`] takes as the names of its members.
+pub(crate) fn plain_names(schema: &mut Schema, max: usize) {
+    schema.insert("propertyNames".to_owned(), plain_schema(max).to_value());
+}
+
 /// Free text of at most `MAX` characters, possibly empty, without NUL.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Text<const MAX: usize>(Box<str>);

@@ -35,6 +35,10 @@ pub struct UsageReport {
 /// A report before the rule that it must count something.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("anyOf" = [
+    {"required": ["quantity"], "properties": {"quantity": {"not": {"type": "null"}}}},
+    {"required": ["cost"], "properties": {"cost": {"not": {"type": "null"}}}},
+]))]
 struct UsageReportWire {
     report_id: ReportId,
     occurred_at: Timestamp,

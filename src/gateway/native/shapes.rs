@@ -51,7 +51,7 @@ pub(crate) struct IdempotencyKey(
 
 /// One entity tag, or `*` for any.
 #[derive(JsonSchema)]
-#[schemars(inline)]
+#[schemars(inline, example = "\"v7\"", example = "*")]
 pub(crate) struct IfMatch(#[schemars(regex(pattern = r#"^(\*|(W/)?"[!#-+\-./0-~]*")$"#))] String);
 
 /// A list that is the whole body.
@@ -101,7 +101,9 @@ impl JsonSchema for OneOrMany {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let one = generator.subschema_for::<AnyCommand>().to_value();
-        let many = json!({"type": "array", "items": one, "minItems": 1, "maxItems": MAX_COMMANDS});
+        // A fault of one is told in its own answer: the array is taken all the same.
+        let item = json!({"anyOf": [one, true]});
+        let many = json!({"type": "array", "items": item, "minItems": 1, "maxItems": MAX_COMMANDS});
         json_schema!({"anyOf": [one, many]})
     }
 }
