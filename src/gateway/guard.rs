@@ -22,6 +22,16 @@ pub(crate) trait Voice: Send + Sync + 'static {
     /// Finds the caller's credential.
     fn credential(headers: &HeaderMap) -> Result<&str, AuthError>;
 
+    /// Refuses a request of a known caller before it counts against the caller's rate. Most APIs look
+    /// at nothing here.
+    ///
+    /// # Errors
+    /// The answer, when the request goes no further.
+    #[expect(clippy::result_large_err, reason = "an answer is large, and is what a guard gives")]
+    fn screen(_caller: &Caller, _request: &Request) -> Result<(), Response> {
+        Ok(())
+    }
+
     /// Says why a request did not come to its handler, or not back from it.
     fn refuse(refusal: Refusal, headers: &HeaderMap) -> Response;
 }
@@ -58,6 +68,9 @@ pub(crate) async fn guard<V: Voice>(
         Ok(caller) => caller,
         Err(error) => return V::refuse(Refusal::Unauthorized(error), request.headers()),
     };
+    if let Err(refused) = V::screen(&caller, &request) {
+        return refused;
+    }
     let key = caller.key();
     let counted = core.rates.count(&key.id, key.rate_per_second, Instant::now());
     let mut response = match counted {
