@@ -40,3 +40,8 @@ async fn proxy_plays_by_its_recordings() {
 async fn flexprice_plays_by_its_recordings() {
     play("flexprice", 60).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn autumn_plays_by_its_recordings() {
+    play("autumn", 60).await;
+}

@@ -134,7 +134,6 @@ pub(crate) fn identify(
 
 /// Tells whether a text that opened nothing looks like one of our own keys. For APIs that tell
 /// [`AuthError::Refused`] apart by how the key begins.
-#[expect(dead_code, reason = "the APIs that need it come next")]
 pub(crate) fn looks_like_ours(credential: &str) -> bool {
     credential.starts_with(PREFIX)
 }

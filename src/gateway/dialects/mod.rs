@@ -20,6 +20,7 @@ mod respan;
 mod zerodrift;
 mod proxy;
 mod flexprice;
+mod autumn;
 
 /// One dialect, as the router wants it.
 pub(crate) struct Dialect {
@@ -40,7 +41,13 @@ impl Dialect {
 
 /// Gives all dialects.
 pub(crate) fn all() -> Vec<Dialect> {
-    vec![respan::dialect(), zerodrift::dialect(), flexprice::dialect(), proxy::dialect()]
+    vec![
+        respan::dialect(),
+        zerodrift::dialect(),
+        flexprice::dialect(),
+        proxy::dialect(),
+        autumn::dialect(),
+    ]
 }
 
 /// Gives the routes of dialects.
