@@ -4,3 +4,5 @@
 mod common;
 #[path = "vendors/respan.rs"]
 mod respan;
+#[path = "vendors/flexprice.rs"]
+mod flexprice;

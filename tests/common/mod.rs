@@ -121,9 +121,13 @@ pub struct ApiKey {
 
 /// Makes an API key in a data folder, beside a server that may run there.
 pub fn make_key(data: &Path, tenant: &str, environment: &str, scopes: &str) -> ApiKey {
+    make_key_at(data, tenant, environment, scopes, "0")
+}
+
+fn make_key_at(data: &Path, tenant: &str, environment: &str, scopes: &str, rate: &str) -> ApiKey {
     let ran = run(tallybook()
         .args(["keys", "create", "--tenant", tenant, "--environment", environment])
-        .args(["--scopes", scopes, "--rate", "0", "--output", "json", "--data"])
+        .args(["--scopes", scopes, "--rate", rate, "--output", "json", "--data"])
         .arg(data));
     assert_eq!(ran.code, Some(0), "keys create failed: {}", ran.stderr);
     let printed: Value = serde_json::from_str(&ran.stdout).expect("keys create prints JSON");
@@ -131,6 +135,11 @@ pub fn make_key(data: &Path, tenant: &str, environment: &str, scopes: &str) -> A
         printed.get(name).and_then(Value::as_str).expect("an id and a key are printed").to_owned()
     };
     ApiKey { id: member("id"), key: member("key") }
+}
+
+/// Makes an API key that may send one request in a second.
+pub fn make_slow_key(data: &Path, tenant: &str) -> ApiKey {
+    make_key_at(data, tenant, "live", ALL_SCOPES, "1")
 }
 
 /// A running server: the built binary, its folder, its address and a key with all scopes.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::common::{ALL_SCOPES, ApiKey, make_key, run, tallybook};
+use super::common::{ALL_SCOPES, ApiKey, make_key, make_slow_key, run, tallybook};
 use super::pattern::Kept;
 use super::recorded::{KeyName, Scenario};
 
@@ -50,7 +50,7 @@ fn make(data: &Path, tenant: &str, name: &KeyName) -> Option<ApiKey> {
         KeyName::Test => make_key(data, tenant, "test", ALL_SCOPES),
         KeyName::Read => make_key(data, tenant, "live", "read"),
         KeyName::Other => make_key(data, &format!("{tenant}-other"), "live", ALL_SCOPES),
-        KeyName::Slow => slow(data, tenant),
+        KeyName::Slow => make_slow_key(data, tenant),
         KeyName::Revoked => {
             let key = make_key(data, tenant, "live", ALL_SCOPES);
             let ran = run(tallybook().args(["keys", "revoke", &key.id, "--data"]).arg(data));
@@ -59,16 +59,4 @@ fn make(data: &Path, tenant: &str, name: &KeyName) -> Option<ApiKey> {
         }
         KeyName::None | KeyName::Text(_) => return None,
     })
-}
-
-/// Makes a key that may send one request in a second.
-fn slow(data: &Path, tenant: &str) -> ApiKey {
-    let ran = run(tallybook()
-        .args(["keys", "create", "--tenant", tenant, "--scopes", ALL_SCOPES, "--rate", "1"])
-        .args(["--output", "json", "--data"])
-        .arg(data));
-    assert_eq!(ran.code, Some(0), "keys create failed: {}", ran.stderr);
-    let printed: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON is printed");
-    let member = |name: &str| printed[name].as_str().expect("an id and a key").to_owned();
-    ApiKey { id: member("id"), key: member("key") }
 }

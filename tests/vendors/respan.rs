@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::common::python::Python;
-use super::common::{ALL_SCOPES, Server, TENANT, make_key, run, tallybook};
+use super::common::{ALL_SCOPES, Server, TENANT, make_key, make_slow_key, run};
 
 /// The checks of the script, in its order: none may be left out in silence.
 const CHECKS: [&str; 16] = [
@@ -25,17 +25,6 @@ const CHECKS: [&str; 16] = [
     "a_repeat_with_its_idempotency_key_is_answered_once",
 ];
 
-/// Makes a key that may send one request in a second.
-fn slow_key(server: &Server) -> String {
-    let ran = run(tallybook()
-        .args(["keys", "create", "--tenant", TENANT, "--scopes", ALL_SCOPES, "--rate", "1"])
-        .args(["--output", "json", "--data"])
-        .arg(server.data()));
-    assert_eq!(ran.code, Some(0), "keys create failed: {}", ran.stderr);
-    let printed: Value = serde_json::from_str(&ran.stdout).expect("keys create prints JSON");
-    printed["key"].as_str().expect("a key is printed").to_owned()
-}
-
 async fn use_something(server: &Server, user: &str, reports: &[(&str, &str)]) {
     let reports: Vec<Value> = reports
         .iter()
@@ -52,8 +41,12 @@ async fn respans_library_is_at_home() {
     let python = Python::with("tests/vendors/respan/requirements.txt");
     let server = Server::start().await;
     let key = |environment, scopes| make_key(server.data(), TENANT, environment, scopes).key;
-    let keys =
-        [server.key.key.clone(), key("live", "read"), key("test", ALL_SCOPES), slow_key(&server)];
+    let keys = [
+        server.key.key.clone(),
+        key("live", "read"),
+        key("test", ALL_SCOPES),
+        make_slow_key(server.data(), TENANT).key,
+    ];
     use_something(&server, "user_1", &[("2026-02-03T08:00:00Z", "45.67")]).await;
     use_something(&server, "user_2", &[("2026-02-03T08:00:00Z", "10")]).await;
     let days = [("2026-02-03T08:00:00Z", "300"), ("2026-02-04T08:00:00Z", "0.25")];
