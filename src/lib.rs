@@ -69,6 +69,7 @@ pub mod inbox;
 pub mod projector;
 pub mod gateway;
 pub mod keys;
+pub mod kafka;
 pub mod clock;
 pub mod cli;
 pub mod config;

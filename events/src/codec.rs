@@ -67,6 +67,23 @@ pub enum Record {
     Claim(Claimed),
     /// A decision.
     Decision(Box<Decision>),
+    /// A note that something in the commands topic was no command. It takes up a place in the chain.
+    DeadLetter(Box<DeadLetter>),
+}
+
+/// What is noted of something in the commands topic that was no command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Term of the owner.
+    pub term: u64,
+    /// Place in the partition.
+    pub seq: u64,
+    /// When it was noted.
+    pub decided_at: Timestamp,
+    /// Where it lies.
+    pub source: SourceRef,
+    /// Why it is no command.
+    pub reason: Box<str>,
 }
 
 /// `TermClaimed`: an owner begins.
@@ -89,7 +106,7 @@ pub struct DecisionParts<'a> {
     pub rules: &'a str,
     /// Where the command came from.
     pub source: SourceRef,
-    /// The command, as JSON.
+    /// The command, as JSON; `null` for what was no command.
     pub command: &'a [u8],
     /// What became of it.
     pub outcome: &'a Outcome,
@@ -240,7 +257,7 @@ struct DecisionRecord<'a> {
     decided_at: Timestamp,
     rules: Box<str>,
     source: SourceRef,
-    command: Command,
+    command: Option<Command>,
     outcome: Outcome,
     #[serde(borrow)]
     events: Vec<&'a RawValue>,
@@ -278,6 +295,13 @@ pub fn read_with_events(record: &[u8]) -> Result<(Record, Vec<&RawValue>), Unrea
                 outcome,
                 events: recorded,
             } = serde_json::from_slice(record).map_err(UnreadableRecord::Syntax)?;
+            let Some(command) = command else {
+                let Outcome::DeadLettered { reason } = outcome else {
+                    return Err(UnreadableRecord::Shape("a decision without its command"));
+                };
+                let letter = DeadLetter { term, seq, decided_at, source, reason };
+                return Ok((Record::DeadLetter(Box::new(letter)), Vec::new()));
+            };
             let events =
                 recorded.iter().map(|event| read_event(event)).collect::<Result<_, _>>()?;
             let decision =

@@ -75,6 +75,11 @@ pub enum Outcome {
         /// Why.
         reason: Box<str>,
     },
+    /// It was decided before; this is the record of the repeat.
+    Repeated {
+        /// Offset of the decision, in the same partition.
+        offset: u64,
+    },
 }
 
 impl Outcome {
@@ -83,7 +88,10 @@ impl Outcome {
         match self {
             Self::Accepted(accepted) => Some(accepted.customer_id),
             Self::Deferred(deferred) => Some(deferred.customer_id),
-            Self::Rejected(_) | Self::Forwarded { .. } | Self::DeadLettered { .. } => None,
+            Self::Rejected(_)
+            | Self::Forwarded { .. }
+            | Self::DeadLettered { .. }
+            | Self::Repeated { .. } => None,
         }
     }
 }

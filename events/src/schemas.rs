@@ -136,8 +136,8 @@ struct DecisionRecord {
     rules: String,
     /// Where the command came from.
     source: SourceRef,
-    /// The command as asked.
-    command: CommandDraft,
+    /// The command as asked; `null` beside a note of what was no command.
+    command: Option<CommandDraft>,
     /// What became of it.
     outcome: Outcome,
     /// The facts, in order.

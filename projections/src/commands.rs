@@ -33,7 +33,9 @@ impl CommandRow {
             None => decision.command.command_id,
         };
         match &decision.outcome {
-            Outcome::Forwarded { .. } | Outcome::DeadLettered { .. } => return None,
+            Outcome::Forwarded { .. } | Outcome::DeadLettered { .. } | Outcome::Repeated { .. } => {
+                return None;
+            }
             // An answer that came twice, or too late: it settles nothing.
             Outcome::Rejected(rejection) if rejection.code == RejectionCode::NothingHeld => {
                 return None;

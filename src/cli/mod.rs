@@ -21,6 +21,7 @@ mod customers;
 mod usage;
 mod rebuild;
 mod keys;
+mod topics;
 mod schemas;
 mod openapi;
 mod completions;
@@ -30,6 +31,7 @@ mod output;
 mod progress;
 mod folder;
 mod duration;
+mod log;
 mod exit;
 
 /// Event-sourced command processor for the customers of usage-billed products.
@@ -75,6 +77,8 @@ enum Command {
     Rebuild(rebuild::Arguments),
     /// Make, import, list, rotate and revoke API keys
     Keys(keys::Arguments),
+    /// Make the topics on Kafka
+    Topics(topics::Arguments),
     /// Print the JSON Schemas of events, commands and records
     Schemas(schemas::Arguments),
     /// Print the documents of the HTTP APIs (`OpenAPI` 3.1)
@@ -107,6 +111,7 @@ fn run(arguments: Vec<OsString>) -> anyhow::Result<()> {
         Command::Usage(arguments) => block_on(usage::run(&arguments, format)),
         Command::Rebuild(arguments) => rebuild::run(&arguments, format),
         Command::Keys(arguments) => keys::run(&arguments, format),
+        Command::Topics(arguments) => block_on(topics::run(&arguments)),
         Command::Schemas(arguments) => schemas::run(&arguments),
         Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),

@@ -12,6 +12,7 @@ use anyhow::{Context as _, anyhow};
 use clap::Args;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tallybook_projections::progress::Progress;
+use tallybook_projections::store::Store as _;
 use tallybook_projections::store::sqlite::{SqliteQueries, SqliteStore};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -19,14 +20,14 @@ use tokio::task::JoinHandle;
 
 use super::folder::{DataFolder, DataOption};
 use super::keys;
+use super::log::{self, KafkaOption, Way};
 use super::tls::{self, TlsFiles, TlsOptions};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::Settings;
 use crate::decisions::{TierCatalogue, decide};
 use crate::gateway::{self, Gateway, Operations, Ready, ServerLimits};
-use crate::inbox::local::LocalInbox;
-use crate::journal::sqlite::{Options, SqliteJournal};
-use crate::journal::{Journal, JournalError};
+use crate::journal::JournalError;
+use crate::kafka::Kafka;
 use crate::keys::IssuedKey;
 use crate::processor::{PartitionStatus, Processor, ProcessorConfig, ProcessorHandle};
 use crate::projector::{Projector, ProjectorState, ProjectorStatus};
@@ -55,6 +56,12 @@ pub(super) struct Arguments {
     partitions: Option<u32>,
     #[command(flatten)]
     tls: TlsOptions,
+    #[command(flatten)]
+    kafka: KafkaOption,
+    /// Name of this process among those that share the work; the same after a restart
+    /// [default: of its process id]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
 }
 
 /// What a server is started with.
@@ -68,6 +75,10 @@ pub(super) struct ServeConfig {
     pub(super) tls: Option<TlsFiles>,
     /// Partitions, if they are not to be as they come.
     pub(super) partitions: Option<u32>,
+    /// Where commands and the journal are; none: in the data folder.
+    pub(super) kafka: Option<Kafka>,
+    /// Name of this process.
+    pub(super) name: String,
     /// The tiers there are.
     pub(super) tiers: TierCatalogue,
     /// Time and ids.
@@ -82,7 +93,7 @@ pub(super) struct Running {
     first_key: Option<IssuedKey>,
     stop_listening: oneshot::Sender<()>,
     listening: JoinHandle<usize>,
-    inbox: LocalInbox,
+    way: Way,
     processor: Arc<ProcessorHandle>,
     projector: Projector,
 }
@@ -99,6 +110,8 @@ pub(super) async fn run(arguments: &Arguments, settings: &Settings) -> anyhow::R
         listen: arguments.listen,
         tls: arguments.tls.files()?,
         partitions: arguments.partitions,
+        kafka: arguments.kafka.kafka(),
+        name: arguments.name.clone().unwrap_or_else(usual_name),
         tiers,
         clock: Arc::new(SystemClock),
     });
@@ -128,7 +141,7 @@ pub(super) async fn run(arguments: &Arguments, settings: &Settings) -> anyhow::R
 /// # Errors
 /// When a part cannot be built, or the journal is not what it should be.
 pub(super) async fn start(config: ServeConfig) -> anyhow::Result<Running> {
-    let ServeConfig { folder, listen, tls, partitions, tiers, clock } = config;
+    let ServeConfig { folder, listen, tls, partitions, kafka, name, tiers, clock } = config;
     let loaded = tls.as_ref().map(TlsFiles::load).transpose()?;
     let reloading = match (tls, &loaded) {
         (Some(files), Some(loaded)) => Some(tls::reload_on_hangup(files, Arc::clone(loaded))?),
@@ -141,12 +154,16 @@ pub(super) async fn start(config: ServeConfig) -> anyhow::Result<Running> {
     folder.make()?;
     // Before the parts: they find their counters when they begin.
     let metrics = metrics();
-    let options = Options { partitions, ..Options::default() };
-    let journal: Arc<dyn Journal> =
-        Arc::new(SqliteJournal::open(folder.path(), &options, Box::new(end_process))?);
+    let log = match kafka {
+        None => log::open_files(folder.path(), partitions, end_process)?,
+        // Brokers are waited for, which blocks.
+        Some(kafka) => tokio::task::spawn_blocking(|| log::open_kafka(kafka)).await??,
+    };
+    let journal = Arc::clone(&log.journal);
     let keys = Arc::new(keys::open(&folder)?);
     let first_key = keys::create_first(&*keys, &*clock)?;
-    let store = SqliteStore::open(folder.path()).context(READ_MODELS)?;
+    let mut store = SqliteStore::open(folder.path()).context(READ_MODELS)?;
+    let judged = store.checkpoints().context(READ_MODELS)?;
     let progress = Arc::new(Progress::new(journal.partitions()));
     let queries = SqliteQueries::open(folder.path(), Arc::clone(&progress)).context(READ_MODELS)?;
     let projector = Projector::start(Arc::clone(&journal), Box::new(store), progress)
@@ -156,15 +173,16 @@ pub(super) async fn start(config: ServeConfig) -> anyhow::Result<Running> {
             journal,
             clock: Arc::clone(&clock),
             tiers,
-            name: format!("tallybook-{}", std::process::id()),
+            name: name.clone(),
             workers: workers(),
             decide,
+            feed: log.feed(),
         })
         .context("cannot start the processor")?,
     );
-    let inbox = LocalInbox::new(processor.lanes());
+    let way = log.way(&name, &processor, judged, Arc::clone(&clock))?;
     let gateway = Gateway {
-        inbox: Arc::new(inbox.clone()),
+        inbox: way.inbox(),
         queries: Arc::new(queries),
         keys,
         clock,
@@ -184,7 +202,7 @@ pub(super) async fn start(config: ServeConfig) -> anyhow::Result<Running> {
         first_key,
         stop_listening,
         listening,
-        inbox,
+        way,
         processor,
         projector,
     };
@@ -205,7 +223,7 @@ impl Running {
     }
 
     async fn become_ready(&self, ready: &Ready) -> anyhow::Result<()> {
-        while ready().is_err() {
+        while ready().is_err() || !self.way.is_open() {
             if let Some(failure) = self.look() {
                 return Err(failure);
             }
@@ -232,6 +250,7 @@ impl Running {
                         Some(anyhow!("partition {at} halted: {why}"))
                     }
                     PartitionStatus::Restoring
+                    | PartitionStatus::Standby
                     | PartitionStatus::Claiming
                     | PartitionStatus::Owning { .. } => None,
                 },
@@ -250,15 +269,15 @@ impl Running {
     /// # Errors
     /// When something did not end well.
     pub(super) async fn stop(self) -> anyhow::Result<()> {
-        let Self { stop_listening, listening, inbox, processor, projector, reloading, .. } = self;
+        let Self { stop_listening, listening, way, processor, projector, reloading, .. } = self;
         if let Some(reloading) = reloading {
             reloading.abort();
         }
         // The listener may have ended by itself: then there is nobody to tell.
         let _ = stop_listening.send(());
         let cut = listening.await.context("the listener ended in a fault")?;
-        inbox.stop();
         let stopping = tokio::task::spawn_blocking(move || {
+            way.close();
             if let Some(processor) = Arc::into_inner(processor) {
                 processor.stop(STOP_WITHIN);
             }
@@ -277,9 +296,13 @@ fn readiness(processor: Arc<ProcessorHandle>, projector: ProjectorStatus) -> Rea
     // Not to keep the owners alive: whoever stops them must have them alone.
     let processor = Arc::downgrade(&processor);
     Arc::new(move || {
-        let owned = processor.upgrade().is_some_and(|processor| processor.is_ready());
+        let owned = processor.upgrade().is_some_and(|processor| processor.is_settled());
         if owned { projector.ready() } else { Err("not every partition is owned yet".into()) }
     })
+}
+
+fn usual_name() -> String {
+    format!("tallybook-{}", std::process::id())
 }
 
 fn workers() -> usize {

@@ -22,7 +22,7 @@ pub(super) fn apply(record: &mut Record, decided: &Decided<'_>) {
             let held = held(decided, &deferred.claim);
             record.held.insert(decided.command.command_id, held);
         }
-        Outcome::Forwarded { .. } | Outcome::DeadLettered { .. } => {}
+        Outcome::Forwarded { .. } | Outcome::DeadLettered { .. } | Outcome::Repeated { .. } => {}
     }
 }
 

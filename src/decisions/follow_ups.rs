@@ -14,7 +14,10 @@ pub(super) fn of(record: &Record, decided: &Decided<'_>) -> Vec<Command> {
     let command = decided.command;
     let mut follow_ups = Vec::new();
     match (&command.body, decided.outcome) {
-        (_, Outcome::Forwarded { .. } | Outcome::DeadLettered { .. }) => {}
+        (
+            _,
+            Outcome::Forwarded { .. } | Outcome::DeadLettered { .. } | Outcome::Repeated { .. },
+        ) => {}
         (_, Outcome::Deferred(deferred)) => follow_ups.push(claim(command, &deferred.claim)),
         (CommandBody::ClaimKey(claim), outcome @ (Outcome::Accepted(_) | Outcome::Rejected(_))) => {
             let granted = matches!(outcome, Outcome::Accepted(_));

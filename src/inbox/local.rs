@@ -12,10 +12,7 @@ use tallybook_events::ids::Partition;
 use tokio::sync::oneshot;
 
 use super::reply::{Answers, open_call};
-use super::{Answer, Inbox, InboxError, Incoming, Lanes};
-
-/// Most commands that are accepted and not answered yet, over all partitions.
-pub const MAX_IN_FLIGHT: usize = 65_536;
+use super::{Answer, Inbox, InboxError, Incoming, Lanes, MAX_IN_FLIGHT};
 
 /// The inbox of one process. Clones share it.
 #[derive(Debug, Clone)]

@@ -22,8 +22,13 @@ use tallybook_events::time::Timestamp;
 
 pub use reply::{Answers, ReplyTo};
 
+pub mod feed;
 pub mod local;
+pub mod kafka;
 pub mod reply;
+
+/// Most commands of one process that are accepted and not answered yet, over all partitions.
+pub const MAX_IN_FLIGHT: usize = 65_536;
 
 /// The answer to a command: its decision, once it counts.
 #[derive(Debug, Clone, PartialEq, Eq)]

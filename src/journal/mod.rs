@@ -22,6 +22,7 @@ use tallybook_events::chain::Offset;
 use tallybook_events::ids::Partition;
 
 pub mod sqlite;
+pub mod kafka;
 pub mod memory;
 pub mod adversarial;
 pub mod conformance;

@@ -9,6 +9,7 @@ use tallybook_events::decision::{Outcome, SourceRef};
 use tallybook_events::ids::Position;
 
 use super::owner::Owner;
+use super::state::is_first;
 use crate::inbox::{Answer, Incoming, ReplyTo};
 
 /// How long a held command waits before its claim is asked again.
@@ -20,6 +21,7 @@ pub(super) struct Counters {
     rejected: metrics::Counter,
     deferred: metrics::Counter,
     forwarded: metrics::Counter,
+    repeated: metrics::Counter,
 }
 
 impl Counters {
@@ -31,6 +33,7 @@ impl Counters {
             rejected: of("rejected"),
             deferred: of("deferred"),
             forwarded: of("forwarded"),
+            repeated: of("repeated"),
         }
     }
 
@@ -40,6 +43,7 @@ impl Counters {
             Outcome::Rejected(_) | Outcome::DeadLettered { .. } => self.rejected.increment(1),
             Outcome::Deferred(_) => self.deferred.increment(1),
             Outcome::Forwarded { .. } => self.forwarded.increment(1),
+            Outcome::Repeated { .. } => self.repeated.increment(1),
         }
     }
 }
@@ -48,14 +52,20 @@ impl Owner {
     /// The oldest record decided ahead counts: remember it, answer, send what follows from it.
     pub(super) fn counted(&mut self, offset: Offset) {
         let Some(ahead) = self.ahead.pop_front() else { return };
-        self.ahead_keys.remove(&ahead.key);
+        if let Some(key) = ahead.key {
+            self.ahead_keys.remove(&key);
+        }
         if let Some(key) = ahead.idempotency {
             self.ahead_keys.remove(&key);
         }
         self.counters.count(&ahead.outcome);
-        self.state.remember(&ahead.command, offset, ahead.decided_at);
+        self.state.take_in_source(ahead.source);
+        let Some(command) = ahead.command else { return };
+        if is_first(&ahead.outcome) {
+            self.state.remember(&command, offset, ahead.decided_at);
+        }
         let answer = Answer {
-            command_id: ahead.command.command_id,
+            command_id: command.command_id,
             position: Some(Position { partition: self.partition, seq: ahead.seq }),
             decided_at: ahead.decided_at,
             outcome: ahead.outcome,
@@ -63,7 +73,7 @@ impl Owner {
             repeated: false,
             preview: None,
         };
-        self.answer(&ahead.command, answer, ahead.reply, ahead.repeats);
+        self.answer(&command, answer, ahead.reply, ahead.repeats);
         self.send(ahead.follow_ups);
     }
 
@@ -106,7 +116,10 @@ impl Owner {
                     }
                 }
             }
-            Outcome::Accepted(_) | Outcome::Rejected(_) | Outcome::DeadLettered { .. } => {
+            Outcome::Accepted(_)
+            | Outcome::Rejected(_)
+            | Outcome::DeadLettered { .. }
+            | Outcome::Repeated { .. } => {
                 for reply in repeats {
                     reply.answer(Ok(Answer { repeated: true, ..answer.clone() }));
                 }
@@ -127,6 +140,11 @@ impl Owner {
 
     /// Sends commands of our own to the partitions where they are decided.
     pub(super) fn send(&self, commands: Vec<Command>) {
+        if let Some(feed) = &self.shared.feed {
+            let home = |command: Command| (self.shared.partition_of(command.home()), command);
+            feed.post(commands.into_iter().map(home).collect());
+            return;
+        }
         for command in commands {
             let json = Bytes::from(serde_json::to_vec(&command).expect("a command is JSON"));
             let command = Box::new(command);

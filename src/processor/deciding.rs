@@ -17,6 +17,7 @@ use super::memory::MemoryKey;
 use super::owner::{Ahead, Owner};
 use super::repeats::refuse;
 use super::state::subject;
+use super::trouble::Trouble;
 use crate::decisions::{Ask, Decided, RULES, Verdict};
 use crate::inbox::{Answer, Incoming, ReplyTo};
 
@@ -27,12 +28,18 @@ const USUAL_RECORD: usize = 1_024;
 
 impl Owner {
     /// Decides what waits, as far as may be decided ahead.
-    pub(super) fn decide_waiting(&mut self) {
+    pub(super) fn decide_waiting(&mut self) -> Result<(), Trouble> {
         let room = MAX_AHEAD.saturating_sub(self.ahead.len());
         for _ in 0..room.min(self.waiting.len()) {
             let Some(incoming) = self.waiting.pop_front() else { break };
-            self.take_up(incoming);
+            if let SourceRef::Local = incoming.source {
+                self.take_up(incoming);
+            } else if let Some(waits) = self.take_up_fed(incoming)? {
+                self.waiting.push_front(waits);
+                return Ok(());
+            }
         }
+        if self.waiting.is_empty() { self.note_dead(None) } else { Ok(()) }
     }
 
     fn take_up(&mut self, incoming: Incoming) {
@@ -76,8 +83,13 @@ impl Owner {
     }
 
     /// Sends a command to the customer that its slot named.
-    pub(super) fn forward(&self, mut incoming: Incoming, to: Routed) -> Partition {
+    pub(super) fn forward(&mut self, mut incoming: Incoming, to: Routed) -> Partition {
         incoming.command.routed = Some(to);
+        if let SourceRef::Topic { .. } = incoming.source {
+            let partition = self.shared.partition_of(to.customer_id);
+            self.outgoing.push((partition, *incoming.command));
+            return partition;
+        }
         incoming.json =
             Bytes::from(serde_json::to_vec(&incoming.command).expect("a command is JSON"));
         self.shared.push(incoming)
@@ -120,8 +132,16 @@ impl Owner {
         self.state.decided_at.map_or(now, |last| last.max(now))
     }
 
-    fn decide(&mut self, incoming: Incoming, key: MemoryKey, idempotency: Option<MemoryKey>) {
-        let Incoming { command, json, source, reply } = incoming;
+    pub(super) fn decide(
+        &mut self,
+        incoming: Incoming,
+        key: MemoryKey,
+        idempotency: Option<MemoryKey>,
+    ) {
+        let Incoming { command, json, mut source, reply } = incoming;
+        if let SourceRef::Topic { offset, .. } = source {
+            source = self.next_source(offset);
+        }
         let asked_routed = command.routed;
         // One reading of the clock: what the rules saw is what is recorded.
         let decided_at = self.now();
@@ -143,9 +163,9 @@ impl Owner {
         let follow_ups = self.apply(&command, id, decided_at, &outcome, &events);
         command.routed = asked_routed;
         self.write_ahead(Deciding {
-            key,
+            key: Some(key),
             idempotency,
-            command,
+            command: Some(command),
             json,
             source,
             reply,
@@ -176,7 +196,7 @@ impl Owner {
         Vec::new()
     }
 
-    fn write_ahead(&mut self, deciding: Deciding) {
+    pub(super) fn write_ahead(&mut self, deciding: Deciding) {
         let Deciding {
             key,
             idempotency,
@@ -205,8 +225,7 @@ impl Owner {
         let written = codec::write_decision(&mut record, term, seq, &head, &parts);
         let record = Bytes::from(record);
         self.ownership.decided_ahead(&record);
-        self.ahead_keys.insert(key, seq);
-        if let Some(key) = idempotency {
+        for key in key.into_iter().chain(idempotency) {
             self.ahead_keys.insert(key, seq);
         }
         self.batch.push(record.clone());
@@ -230,7 +249,7 @@ impl Owner {
     }
 
     /// Decides without recording, and shows what would be.
-    fn preview(&self, incoming: Incoming) {
+    fn preview(&mut self, incoming: Incoming) {
         let command_id = incoming.command.command_id;
         let decided_at = self.now();
         let (verdict, command, id) = self.judge(incoming.command.clone(), decided_at);
@@ -295,15 +314,15 @@ fn outcome_of(verdict: Verdict, id: CustomerId, version: u64) -> (Outcome, Vec<E
 }
 
 /// A decision before it is written.
-struct Deciding {
-    key: MemoryKey,
-    idempotency: Option<MemoryKey>,
-    command: Box<Command>,
-    json: Bytes,
-    source: SourceRef,
-    reply: Option<ReplyTo>,
-    decided_at: Timestamp,
-    outcome: Outcome,
-    events: Vec<Event>,
-    follow_ups: Vec<Command>,
+pub(super) struct Deciding {
+    pub(super) key: Option<MemoryKey>,
+    pub(super) idempotency: Option<MemoryKey>,
+    pub(super) command: Option<Box<Command>>,
+    pub(super) json: Bytes,
+    pub(super) source: SourceRef,
+    pub(super) reply: Option<ReplyTo>,
+    pub(super) decided_at: Timestamp,
+    pub(super) outcome: Outcome,
+    pub(super) events: Vec<Event>,
+    pub(super) follow_ups: Vec<Command>,
 }

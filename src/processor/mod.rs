@@ -6,6 +6,7 @@
 //! - `owner`: one partition: restore, claim, read up to the claim, append, judge, answer.
 //! - `deciding`: the rules, and the records that are written and appended ahead; `repeats`: what was
 //!   asked before; `answering`: what counts is answered; `trouble`: beginning anew, or stopping for good.
+//! - `fed`: how an owner deals with commands that lie in a topic.
 //! - `worker`: the threads that drive owners.
 
 mod ownership;
@@ -17,6 +18,7 @@ mod repeats;
 mod answering;
 mod trouble;
 mod worker;
+mod fed;
 #[cfg(test)]
 mod model;
 #[cfg(test)]

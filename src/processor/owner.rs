@@ -14,6 +14,7 @@ use tallybook_events::ids::{CommandId, Partition, Scope};
 use tallybook_events::time::Timestamp;
 
 use super::answering::Counters;
+use super::fed::Place;
 use super::memory::MemoryKey;
 use super::ownership::{Fetched, Ownership, Step, UpTo};
 use super::state::{PartitionState, restore};
@@ -26,10 +27,12 @@ use crate::journal::{Appender, Delivery, JournalError};
 /// A record decided ahead.
 #[derive(Debug)]
 pub(super) struct Ahead {
-    pub(super) key: MemoryKey,
+    /// Where it is found again while it is ahead; not at all when it is only noted.
+    pub(super) key: Option<MemoryKey>,
     pub(super) idempotency: Option<MemoryKey>,
     pub(super) seq: u64,
-    pub(super) command: Box<Command>,
+    /// The command; none when it was none.
+    pub(super) command: Option<Box<Command>>,
     pub(super) json: Bytes,
     pub(super) source: SourceRef,
     pub(super) decided_at: Timestamp,
@@ -60,6 +63,12 @@ pub(super) struct Owner {
     pub(super) ahead_keys: HashMap<MemoryKey, u64>,
     /// Who waits for a held command.
     pub(super) held_replies: HashMap<(Scope, CommandId), Vec<ReplyTo>>,
+    /// Commands to be sent on before the batch is appended.
+    pub(super) outgoing: Vec<(Partition, Command)>,
+    /// Whether the partition is to be ours. It is, where no group says otherwise.
+    pub(super) wanted: bool,
+    /// Where it is in the topic of commands, when there is one.
+    pub(super) place: Place,
     pub(super) counters: Counters,
     /// Records to be appended next.
     pub(super) batch: Vec<Bytes>,
@@ -71,6 +80,7 @@ pub(super) struct Owner {
 
 impl Owner {
     pub(super) fn new(partition: Partition, shared: Arc<Shared>) -> Self {
+        let wanted = shared.feed.is_none();
         Self {
             partition,
             shared,
@@ -83,10 +93,13 @@ impl Owner {
             ahead: VecDeque::new(),
             ahead_keys: HashMap::new(),
             held_replies: HashMap::new(),
+            outgoing: Vec::new(),
+            wanted,
+            place: Place::default(),
             counters: Counters::find(),
             batch: Vec::new(),
             failures: 0,
-            resume_at: Some(Instant::now()),
+            resume_at: wanted.then(Instant::now),
             asked_at: Instant::now(),
             halted: false,
         }
@@ -99,7 +112,7 @@ impl Owner {
         }
     }
 
-    fn restore(&mut self) -> Result<(), Trouble> {
+    pub(super) fn restore(&mut self) -> Result<(), Trouble> {
         self.set_status(PartitionStatus::Restoring);
         let mut chain = self.ownership.chain().clone();
         let restored = restore(&*self.shared.journal, self.partition, &mut chain, &mut self.state);
@@ -132,6 +145,9 @@ impl Owner {
         if self.halted {
             return;
         }
+        if !self.wanted {
+            return self.stand_by();
+        }
         if self.resume_at.is_some_and(|at| at <= Instant::now()) {
             self.resume_at = None;
             if let Err(trouble) = self.begin() {
@@ -140,8 +156,7 @@ impl Owner {
         }
         if self.ownership.is_owning() {
             self.ask_again();
-            self.decide_waiting();
-            if let Err(trouble) = self.append() {
+            if let Err(trouble) = self.decide_waiting().and_then(|()| self.append()) {
                 self.trouble(trouble);
             }
         }
@@ -165,6 +180,7 @@ impl Owner {
         if self.batch.is_empty() {
             return Ok(());
         }
+        self.send_on()?;
         let Some(appender) = &mut self.appender else {
             return Err(Trouble::Reclaim("no appender"));
         };
@@ -205,6 +221,7 @@ impl Owner {
         self.set_status(PartitionStatus::Owning { term });
         self.asked_at = Instant::now();
         self.send(self.state.unanswered());
+        self.start_feeding();
         Ok(())
     }
 

@@ -17,7 +17,7 @@ pub(super) enum Earlier {
     /// Decided ahead, not counted yet.
     Ahead(usize),
     /// In the journal.
-    Recorded(Box<Decision>),
+    Recorded(Offset, Box<Decision>),
 }
 
 impl Owner {
@@ -30,13 +30,14 @@ impl Owner {
         if let Some(seq) = self.ahead_keys.get(&key) {
             let first = self.ahead.front().map_or(0, |ahead| ahead.seq);
             let index = usize::try_from(seq.saturating_sub(first)).unwrap_or(usize::MAX);
-            if self.ahead.get(index).is_some_and(|ahead| is_it(&ahead.command)) {
+            if self.command_ahead(index).is_some_and(&is_it) {
                 return Ok(Some(Earlier::Ahead(index)));
             }
         }
         let Some(offset) = self.state.memory.place(key) else { return Ok(None) };
         let decision = self.decision_at(offset)?;
-        Ok(decision.filter(|decision| is_it(&decision.command)).map(Earlier::Recorded))
+        let decision = decision.filter(|decision| is_it(&decision.command));
+        Ok(decision.map(|decision| Earlier::Recorded(offset, decision)))
     }
 
     pub(super) fn decision_at(&self, offset: Offset) -> Result<Option<Box<Decision>>, InboxError> {
@@ -46,7 +47,9 @@ impl Owner {
         })?;
         match record.as_deref().map(codec::read) {
             Some(Ok(JournalRecord::Decision(decision))) => Ok(Some(decision)),
-            Some(Ok(JournalRecord::Claim(_)) | Err(_)) | None => Ok(None),
+            Some(Ok(JournalRecord::Claim(_) | JournalRecord::DeadLetter(_)) | Err(_)) | None => {
+                Ok(None)
+            }
         }
     }
 
@@ -54,15 +57,12 @@ impl Owner {
     pub(super) fn repeat(&mut self, incoming: Incoming, earlier: Earlier) {
         let same = match &earlier {
             Earlier::Ahead(index) => self
-                .ahead
-                .get(*index)
-                .is_some_and(|ahead| incoming.command.asks_the_same(&ahead.command)),
-            Earlier::Recorded(decision) => incoming.command.asks_the_same(&decision.command),
+                .command_ahead(*index)
+                .is_some_and(|ahead| incoming.command.asks_the_same(ahead)),
+            Earlier::Recorded(_, decision) => incoming.command.asks_the_same(&decision.command),
         };
         if !same {
-            let code = RejectionCode::CommandIdReused;
-            let detail = "the command id was used before, for something else";
-            return self.refuse_unrecorded(incoming, Rejection::at(code, "/command_id", detail));
+            return self.refuse_unrecorded(incoming, Self::command_id_reused());
         }
         match earlier {
             Earlier::Ahead(index) => {
@@ -70,7 +70,7 @@ impl Owner {
                     ahead.repeats.push(reply);
                 }
             }
-            Earlier::Recorded(decision) => self.answer_recorded(incoming, *decision),
+            Earlier::Recorded(_, decision) => self.answer_recorded(incoming, *decision),
         }
     }
 
@@ -81,7 +81,7 @@ impl Owner {
         command: &Command,
         earlier: &Earlier,
     ) -> Result<bool, InboxError> {
-        let Earlier::Recorded(decision) = earlier else { return Ok(false) };
+        let Earlier::Recorded(_, decision) = earlier else { return Ok(false) };
         if !command.context.refusal_frees_key {
             return Ok(false);
         }
@@ -94,7 +94,8 @@ impl Owner {
             Outcome::Forwarded { .. } => true,
             outcome @ (Outcome::Accepted(_)
             | Outcome::Rejected(_)
-            | Outcome::DeadLettered { .. }) => refused(outcome),
+            | Outcome::DeadLettered { .. }
+            | Outcome::Repeated { .. }) => refused(outcome),
         })
     }
 
@@ -106,45 +107,24 @@ impl Owner {
 
     /// The same idempotency key again, under another command id.
     pub(super) fn repeat_by_key(&mut self, incoming: Incoming, earlier: Earlier) {
-        let same = |command: &Command| match (
-            &incoming.command.context.fingerprint,
-            &command.context.fingerprint,
-        ) {
-            (Some(ours), Some(theirs)) => ours == theirs,
-            _ => incoming.command.asks_the_same(command),
-        };
+        let same = |command: &Command| Self::same_request(&incoming.command, command);
         let is_same = match &earlier {
-            Earlier::Ahead(index) => {
-                self.ahead.get(*index).is_some_and(|ahead| same(&ahead.command))
-            }
-            Earlier::Recorded(decision) => same(&decision.command),
+            Earlier::Ahead(index) => self.command_ahead(*index).is_some_and(same),
+            Earlier::Recorded(_, decision) => same(&decision.command),
         };
         if !is_same {
-            let code = RejectionCode::IdempotencyKeyReused;
-            return self.refuse_unrecorded(
-                incoming,
-                Rejection::new(code, "the idempotency key was used before, for another request"),
-            );
+            return self.refuse_unrecorded(incoming, Self::idempotency_key_reused());
         }
         match earlier {
             Earlier::Ahead(_) => refuse(incoming.reply, InboxError::InFlight),
-            Earlier::Recorded(decision) => self.answer_recorded(incoming, *decision),
+            Earlier::Recorded(_, decision) => self.answer_recorded(incoming, *decision),
         }
     }
 
     /// Answers as it was answered when it was decided.
     pub(super) fn answer_recorded(&mut self, incoming: Incoming, decision: Decision) {
         if decision.command.body.command_type().is_follow_up() {
-            // What follows from it may have been lost on the way: it is sent again.
-            let id = decision.command.home();
-            let follow_ups = self.state.record(id).follow_ups(&Decided {
-                command: &decision.command,
-                id,
-                decided_at: decision.decided_at,
-                outcome: &decision.outcome,
-                events: &decision.events,
-            });
-            return self.send(follow_ups);
+            return self.send_follow_ups_again(&decision);
         }
         let command_id = decision.command.command_id;
         let decision = match &decision.outcome {
@@ -170,7 +150,10 @@ impl Owner {
                 };
                 *settled
             }
-            Outcome::Accepted(_) | Outcome::Rejected(_) | Outcome::DeadLettered { .. } => decision,
+            Outcome::Accepted(_)
+            | Outcome::Rejected(_)
+            | Outcome::DeadLettered { .. }
+            | Outcome::Repeated { .. } => decision,
         };
         let events = serde_json::to_vec(&decision.events).expect("events are JSON");
         let answer = Answer {
@@ -185,6 +168,40 @@ impl Owner {
         if let Some(reply) = incoming.reply {
             reply.answer(Ok(answer));
         }
+    }
+
+    /// Sends again what follows from a decision: it may have been lost on the way.
+    pub(super) fn send_follow_ups_again(&self, decision: &Decision) {
+        let id = decision.command.home();
+        self.send(self.state.record(id).follow_ups(&Decided {
+            command: &decision.command,
+            id,
+            decided_at: decision.decided_at,
+            outcome: &decision.outcome,
+            events: &decision.events,
+        }));
+    }
+
+    fn command_ahead(&self, index: usize) -> Option<&Command> {
+        self.ahead.get(index)?.command.as_deref()
+    }
+
+    /// Tells whether two requests with one idempotency key ask the same.
+    pub(super) fn same_request(ours: &Command, theirs: &Command) -> bool {
+        match (&ours.context.fingerprint, &theirs.context.fingerprint) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            _ => ours.asks_the_same(theirs),
+        }
+    }
+
+    pub(super) fn command_id_reused() -> Rejection {
+        let detail = "the command id was used before, for something else";
+        Rejection::at(RejectionCode::CommandIdReused, "/command_id", detail)
+    }
+
+    pub(super) fn idempotency_key_reused() -> Rejection {
+        let detail = "the idempotency key was used before, for another request";
+        Rejection::new(RejectionCode::IdempotencyKeyReused, detail)
     }
 
     /// Says no without a record: the command id or the idempotency key has its decision already.

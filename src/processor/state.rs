@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tallybook_events::chain::{Chain, Halt, Offset};
 use tallybook_events::codec::{self, Record as JournalRecord};
 use tallybook_events::command::{Command, CommandBody};
-use tallybook_events::decision::{Decision, Outcome};
+use tallybook_events::decision::{Decision, Outcome, RejectionCode, SourceRef};
 use tallybook_events::ids::{CustomerId, Partition};
 use tallybook_events::time::Timestamp;
 
@@ -23,6 +23,8 @@ pub struct PartitionState {
     pub(super) memory: Memory,
     /// When the last decision was made. Never goes backwards.
     pub(super) decided_at: Option<Timestamp>,
+    /// Offset of the last command of the topic that left a record here.
+    pub(super) last_source: Option<u64>,
 }
 
 /// What is known at an id that nothing is known of.
@@ -82,7 +84,10 @@ impl PartitionState {
     /// Takes in a decision of the journal.
     pub(super) fn take_in(&mut self, offset: Offset, decision: &Decision) {
         self.decided_at = Some(decision.decided_at);
-        self.remember(&decision.command, offset, decision.decided_at);
+        self.take_in_source(decision.source);
+        if is_first(&decision.outcome) {
+            self.remember(&decision.command, offset, decision.decided_at);
+        }
         let Some(id) = subject(&decision.command, &decision.outcome) else { return };
         self.apply(&Decided {
             command: &decision.command,
@@ -101,13 +106,37 @@ impl PartitionState {
         match codec::read(record).map_err(|source| Halt::Unreadable { offset, source })? {
             JournalRecord::Claim(_) => {}
             JournalRecord::Decision(decision) => self.take_in(offset, &decision),
+            JournalRecord::DeadLetter(letter) => {
+                self.decided_at = Some(letter.decided_at);
+                self.take_in_source(letter.source);
+            }
         }
         Ok(())
+    }
+
+    /// Takes note of how far the topic of commands is decided.
+    pub(super) const fn take_in_source(&mut self, source: SourceRef) {
+        if let SourceRef::Topic { offset, .. } = source {
+            self.last_source = Some(offset);
+        }
     }
 
     /// Gives the commands to ask again for all that still waits for an answer.
     pub(super) fn unanswered(&self) -> Vec<Command> {
         self.waiting.iter().flat_map(|id| self.record(*id).unanswered()).collect()
+    }
+}
+
+/// Tells whether a decision is the one that a repeat of its command is answered with. It is not when
+/// it is itself about a repeat.
+pub(super) const fn is_first(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Rejected(rejection) => !matches!(
+            rejection.code,
+            RejectionCode::CommandIdReused | RejectionCode::IdempotencyKeyReused
+        ),
+        Outcome::Repeated { .. } | Outcome::DeadLettered { .. } => false,
+        Outcome::Accepted(_) | Outcome::Deferred(_) | Outcome::Forwarded { .. } => true,
     }
 }
 

@@ -3,11 +3,10 @@
 use std::time::{Duration, Instant};
 
 use rand::Rng as _;
-use tallybook_events::chain::{Chain, Halt};
+use tallybook_events::chain::Halt;
 
 use super::owner::{Ahead, Owner};
-use super::ownership::Ownership;
-use super::state::{PartitionState, RestoreError};
+use super::state::RestoreError;
 use super::worker::PartitionStatus;
 use crate::inbox::Incoming;
 use crate::journal::JournalError;
@@ -101,16 +100,12 @@ impl Owner {
         metrics::counter!("tallybook_reclaims_total", "partition" => self.partition.to_string())
             .increment(1);
         self.set_status(PartitionStatus::Restoring);
-        let chain = self.ownership.chain().clone();
-        if self.ahead.is_empty() {
-            self.ownership = Ownership::restoring(chain);
-        } else {
-            self.state = PartitionState::default();
-            self.ownership = Ownership::restoring(Chain::default());
-        }
-        self.ahead_keys.clear();
+        self.stop_feeding();
+        self.forget_ahead();
         for ahead in std::mem::take(&mut self.ahead).into_iter().rev() {
-            let Ahead { command, json, source, reply, repeats, .. } = ahead;
+            let Ahead { command: Some(command), json, source, reply, repeats, .. } = ahead else {
+                continue;
+            };
             for reply in repeats {
                 let (command, json) = (command.clone(), json.clone());
                 self.waiting.push_front(Incoming { command, json, source, reply: Some(reply) });

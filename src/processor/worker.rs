@@ -2,6 +2,7 @@
 //! owners, so that whole batches of several partitions go to the journal together.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -12,6 +13,7 @@ use tallybook_events::ids::{CustomerId, Partition};
 use super::owner::Owner;
 use crate::clock::SharedClock;
 use crate::decisions::{Ask, Record, TierCatalogue, Verdict};
+use crate::inbox::feed::{Fed, Feed, Owners};
 use crate::inbox::{Incoming, Lanes};
 use crate::journal::{Delivery, DeliverySink, Journal};
 
@@ -35,6 +37,9 @@ pub struct ProcessorConfig {
     pub workers: usize,
     /// The rules: [`crate::decisions::decide`].
     pub decide: Decide,
+    /// The topic that commands lie in; none when they come from this process. With a topic no
+    /// partition is owned until it is wanted.
+    pub feed: Option<Arc<dyn Feed>>,
 }
 
 /// How a command is decided.
@@ -51,6 +56,8 @@ impl fmt::Debug for ProcessorConfig {
 pub enum PartitionStatus {
     /// Its journal is read.
     Restoring,
+    /// It is another process's, and followed.
+    Standby,
     /// It is claimed.
     Claiming,
     /// It is ours.
@@ -68,6 +75,8 @@ pub enum PartitionStatus {
 enum Input {
     Commands(Partition, Vec<Incoming>),
     Delivered(Partition, u64, Vec<Delivery>),
+    Fed(Partition, u64, Vec<Fed>),
+    Want(Partition, bool),
     /// Answer what was handed over, but only until then.
     Stop(Instant),
 }
@@ -79,6 +88,9 @@ pub(super) struct Shared {
     pub(super) tiers: TierCatalogue,
     pub(super) name: String,
     pub(super) decide: Decide,
+    pub(super) feed: Option<Arc<dyn Feed>>,
+    /// Commands that each partition was fed and that are not decided yet.
+    backlogs: Vec<AtomicUsize>,
     workers: Vec<Sender<Input>>,
     statuses: Vec<Mutex<PartitionStatus>>,
 }
@@ -115,6 +127,13 @@ impl Shared {
                 drop(worker.send(Input::Delivered(partition, generation, deliveries)));
             }
         })
+    }
+
+    pub(super) fn set_backlog(&self, partition: Partition, count: usize) {
+        let place = usize::try_from(partition.0).ok().and_then(|index| self.backlogs.get(index));
+        if let Some(place) = place {
+            place.store(count, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn set_status(&self, partition: Partition, status: PartitionStatus) {
@@ -156,13 +175,24 @@ impl Processor {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(config: ProcessorConfig) -> std::io::Result<ProcessorHandle> {
-        let ProcessorConfig { journal, clock, tiers, name, workers, decide } = config;
+        let ProcessorConfig { journal, clock, tiers, name, workers, decide, feed } = config;
         let partitions = journal.partitions();
         let count = workers.clamp(1, usize::try_from(partitions).unwrap_or(1).max(1));
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel()).unzip();
         let statuses = (0..partitions).map(|_| Mutex::new(PartitionStatus::Restoring)).collect();
-        let shared =
-            Arc::new(Shared { journal, clock, tiers, name, decide, workers: senders, statuses });
+        let backlogs = (0..partitions).map(|_| AtomicUsize::new(0)).collect();
+        let workers = senders;
+        let shared = Arc::new(Shared {
+            journal,
+            clock,
+            tiers,
+            name,
+            decide,
+            feed,
+            backlogs,
+            workers,
+            statuses,
+        });
         let mut threads = Vec::new();
         for (index, receiver) in receivers.into_iter().enumerate() {
             let owners: Vec<Owner> = (0..partitions)
@@ -190,6 +220,19 @@ impl ProcessorHandle {
         self.shared.statuses.iter().map(read).collect()
     }
 
+    /// Gives the way to feed the owners from a topic.
+    pub fn owners(&self) -> Arc<dyn Owners> {
+        Arc::new(Feeding(Arc::clone(&self.shared)))
+    }
+
+    /// Tells whether every partition is ours, or followed while another process has it.
+    pub fn is_settled(&self) -> bool {
+        let settled = |status: &PartitionStatus| {
+            matches!(status, PartitionStatus::Owning { .. } | PartitionStatus::Standby)
+        };
+        self.statuses().iter().all(settled)
+    }
+
     /// Tells whether every partition is ours.
     pub fn is_ready(&self) -> bool {
         self.statuses().iter().all(|status| matches!(status, PartitionStatus::Owning { .. }))
@@ -214,6 +257,34 @@ impl ProcessorHandle {
     }
 }
 
+/// The way to feed owners from a topic of commands.
+#[derive(Debug)]
+struct Feeding(Arc<Shared>);
+
+impl Feeding {
+    fn tell(&self, partition: Partition, input: Input) {
+        if let Some(worker) = self.0.worker_of(partition) {
+            // A worker that is gone owns nothing any more.
+            drop(worker.send(input));
+        }
+    }
+}
+
+impl Owners for Feeding {
+    fn want(&self, partition: Partition, wanted: bool) {
+        self.tell(partition, Input::Want(partition, wanted));
+    }
+
+    fn feed(&self, partition: Partition, session: u64, batch: Vec<Fed>) {
+        self.tell(partition, Input::Fed(partition, session, batch));
+    }
+
+    fn backlog(&self, partition: Partition) -> usize {
+        let place = usize::try_from(partition.0).ok().and_then(|index| self.0.backlogs.get(index));
+        place.map_or(0, |place| place.load(Ordering::Relaxed))
+    }
+}
+
 fn run(mut owners: Vec<Owner>, inputs: &Receiver<Input>) -> Vec<Owner> {
     std::thread::scope(|scope| {
         for owner in &mut owners {
@@ -224,6 +295,7 @@ fn run(mut owners: Vec<Owner>, inputs: &Receiver<Input>) -> Vec<Owner> {
     loop {
         for owner in &mut owners {
             owner.advance();
+            owner.shared.set_backlog(owner.partition, owner.waiting.len());
         }
         if let Some(deadline) = stop_by
             && (owners.iter().all(Owner::is_idle) || Instant::now() >= deadline)
@@ -249,6 +321,12 @@ fn run(mut owners: Vec<Owner>, inputs: &Receiver<Input>) -> Vec<Owner> {
                 }
                 Input::Delivered(partition, generation, deliveries) => {
                     with(&mut owners, partition, |owner| owner.delivered(generation, deliveries));
+                }
+                Input::Fed(partition, session, batch) => {
+                    with(&mut owners, partition, |owner| owner.feed(session, batch));
+                }
+                Input::Want(partition, wanted) => {
+                    with(&mut owners, partition, |owner| owner.want(wanted));
                 }
                 Input::Stop(deadline) => stop_by = Some(deadline),
             }

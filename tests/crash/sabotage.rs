@@ -252,6 +252,7 @@ async fn serve(broken: Broken, data: &Path) {
             | Broken::LaneSwaps
             | Broken::LaneDoubles => decisions::decide,
         },
+        feed: None,
     })
     .expect("there are threads");
     let lanes = BrokenLanes { inner: processor.lanes(), broken, due: AtomicU64::new(0) };

@@ -65,6 +65,34 @@ pub(super) const LAYERS: &[Layer] = &[
         ],
     },
     Layer {
+        modules: &["kafka"],
+        may: &[],
+        must_not: &[
+            &["rusqlite", "tokio_postgres", "deadpool_postgres", "reqwest"],
+            &WEB,
+            READ_SIDE,
+        ],
+    },
+    Layer {
+        modules: &["journal::kafka"],
+        may: &["journal", "kafka"],
+        must_not: &[
+            &["rusqlite", "tokio_postgres", "deadpool_postgres", "reqwest"],
+            &WEB,
+            READ_SIDE,
+        ],
+    },
+    // Its answers lie in the journal, which it reads by the port.
+    Layer {
+        modules: &["inbox::kafka"],
+        may: &["inbox", "journal", "kafka", "clock"],
+        must_not: &[
+            &["rusqlite", "tokio_postgres", "deadpool_postgres", "reqwest"],
+            &WEB,
+            READ_SIDE,
+        ],
+    },
+    Layer {
         modules: &["processor"],
         may: &["decisions", "journal", "inbox", "clock"],
         must_not: &[&DRIVERS, &WEB, READ_SIDE, &["clap"]],
@@ -119,6 +147,7 @@ pub(super) const DEPENDENCIES: [(&str, &[&str]); 2] = [
             "deadpool-postgres",
             "rusqlite",
             "rust_decimal",
+            "schemars",
             "serde",
             "serde_json",
             "sha2",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tallybook_events::codec::Claimed;
+use tallybook_events::codec::{Claimed, DeadLetter};
 use tallybook_events::command::{Claim, Command, CommandBody, Context, CustomerPatch, Routed};
 use tallybook_events::customer::{
     Address, AddressPatch, AutoTopup, BillingControls, BillingControlsPatch, BillingControlsSet,
@@ -362,6 +362,7 @@ pub(crate) fn other_decisions() -> Vec<(&'static str, Decision)> {
         Outcome::Deferred(Deferred { customer_id: text(BORN), claim }),
         Outcome::Forwarded { partition: Partition(5), to: update().routed },
         Outcome::DeadLettered { reason: "no command".into() },
+        Outcome::Repeated { offset: 990 },
     ]
     .into_iter()
     .map(|outcome| {
@@ -371,12 +372,24 @@ pub(crate) fn other_decisions() -> Vec<(&'static str, Decision)> {
             Outcome::Deferred(_) => "DecisionRecord.v1.deferred",
             Outcome::Forwarded { .. } => "DecisionRecord.v1.forwarded",
             Outcome::DeadLettered { .. } => "DecisionRecord.v1.dead_lettered",
+            Outcome::Repeated { .. } => "DecisionRecord.v1.repeated",
         };
         let command = Command { body: CommandBody::ArchiveCustomer, ..update() };
         let source = SourceRef::Local;
         (name, Decision { source, command, outcome, events: Vec::new(), ..decision() })
     })
     .collect()
+}
+
+/// Gives the note of what was no command.
+pub(crate) fn dead_letter() -> DeadLetter {
+    DeadLetter {
+        term: 3,
+        seq: 42,
+        decided_at: text("2026-11-24T05:30:00.000001Z"),
+        source: SourceRef::Topic { partition: Partition(3), offset: 991, prev_offset: Some(990) },
+        reason: " is not JSON".into(),
+    }
 }
 
 /// Gives a claim.

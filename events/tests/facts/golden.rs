@@ -4,19 +4,22 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde_json::value::RawValue;
-use tallybook_events::codec::{self, Record};
+use tallybook_events::codec::{self, DecisionParts, Record};
+use tallybook_events::decision::Outcome;
 use tallybook_events::versions;
 
 use crate::examples;
 use crate::round_trip::write;
 
 /// The stored records: a decision with each outcome, and a claim.
-pub(crate) const RECORDS: [&str; 6] = [
+pub(crate) const RECORDS: [&str; 8] = [
     "DecisionRecord.v1",
     "DecisionRecord.v1.rejected",
     "DecisionRecord.v1.deferred",
     "DecisionRecord.v1.forwarded",
     "DecisionRecord.v1.dead_lettered",
+    "DecisionRecord.v1.repeated",
+    "DecisionRecord.v1.dead_letter",
     "ClaimRecord.v1",
 ];
 
@@ -64,7 +67,7 @@ fn every_golden_file_is_of_a_version_that_is_read() {
 fn decision_records_are_read_and_written_as_they_were() {
     let mut decisions = examples::other_decisions();
     decisions.push(("DecisionRecord.v1", examples::decision()));
-    assert_eq!(decisions.len(), RECORDS.len() - 1);
+    assert_eq!(decisions.len(), RECORDS.len() - 2);
     for (name, decision) in decisions {
         let stored = golden(name);
         let written = String::from_utf8(write(&decision)).unwrap();
@@ -72,6 +75,28 @@ fn decision_records_are_read_and_written_as_they_were() {
         let read = codec::read(stored.as_bytes()).unwrap();
         assert_eq!(read, Record::Decision(Box::new(decision)), "{name}");
     }
+}
+
+#[test]
+fn the_note_of_what_was_no_command_is_read_and_written_as_it_was() {
+    let stored = golden("DecisionRecord.v1.dead_letter");
+    let letter = examples::dead_letter();
+    let read = codec::read(stored.as_bytes()).unwrap();
+    assert_eq!(read, Record::DeadLetter(Box::new(letter.clone())));
+    let mut written = Vec::new();
+    let parts = DecisionParts {
+        decided_at: letter.decided_at,
+        rules: "1",
+        source: letter.source,
+        command: b"null",
+        outcome: &Outcome::DeadLettered { reason: letter.reason },
+        events: &[],
+    };
+    let prev = examples::decision().prev;
+    codec::write_decision(&mut written, letter.term, letter.seq, &prev, &parts);
+    assert_eq!(String::from_utf8(written).unwrap(), stored);
+    let no_command = stored.replace("dead_lettered", "unheard_of");
+    assert!(codec::read(no_command.as_bytes()).is_err());
 }
 
 #[test]

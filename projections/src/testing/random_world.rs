@@ -202,7 +202,9 @@ impl Reckoned {
             charged: (2 * cost).into(),
             period: self.budget.schedule().window_at(moment),
             // Some do name one.
-            merchant: (cost % 3 == 0).then(|| format!("m{}", cost % 2).parse().expect("a name")),
+            merchant: cost
+                .is_multiple_of(3)
+                .then(|| format!("m{}", cost % 2).parse().expect("a name")),
             corrects: None,
         }
     }

@@ -82,6 +82,8 @@ async fn at_a_server(
         listen: "127.0.0.1:0".parse()?,
         tls: None,
         partitions: Some(arguments.partitions),
+        kafka: None,
+        name: "tallybook".into(),
         tiers: TierCatalogue::builtin(),
         clock,
     })

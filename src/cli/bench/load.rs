@@ -110,7 +110,10 @@ impl Load {
             match answer.outcome {
                 Outcome::Accepted(_) => self.accepted += 1,
                 Outcome::Rejected(_) => self.rejected += 1,
-                Outcome::Deferred(_) | Outcome::Forwarded { .. } | Outcome::DeadLettered { .. } => {
+                Outcome::Deferred(_)
+                | Outcome::Forwarded { .. }
+                | Outcome::DeadLettered { .. }
+                | Outcome::Repeated { .. } => {
                     bail!("a command was left undecided")
                 }
             }

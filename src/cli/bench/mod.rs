@@ -164,6 +164,7 @@ fn start(journal: &Arc<dyn Journal>, name: &str) -> anyhow::Result<ProcessorHand
         name: name.into(),
         workers: 1,
         decide: decisions::decide,
+        feed: None,
     })?;
     let deadline = Instant::now() + PATIENCE;
     while !handle.is_ready() {

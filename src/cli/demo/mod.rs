@@ -40,6 +40,8 @@ pub(super) async fn run() -> anyhow::Result<()> {
         listen: "127.0.0.1:0".parse()?,
         tls: None,
         partitions: None,
+        kafka: None,
+        name: "tallybook".into(),
         tiers: TierCatalogue::builtin(),
         clock,
     })

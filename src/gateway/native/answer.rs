@@ -123,7 +123,9 @@ impl<'a> CommandAnswer<'a> {
             Outcome::Deferred(deferred) => {
                 Self { outcome: Some("deferred"), customer_id: Some(deferred.customer_id), ..shown }
             }
-            Outcome::Forwarded { .. } | Outcome::DeadLettered { .. } => shown,
+            Outcome::Forwarded { .. } | Outcome::DeadLettered { .. } | Outcome::Repeated { .. } => {
+                shown
+            }
         }
     }
 
@@ -149,7 +151,9 @@ pub(crate) fn status(answer: &Answer) -> StatusCode {
         Outcome::Accepted(_) => StatusCode::OK,
         Outcome::Rejected(rejection) => rejection_status(rejection.code),
         Outcome::Deferred(_) => StatusCode::ACCEPTED,
-        Outcome::Forwarded { .. } | Outcome::DeadLettered { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        Outcome::Forwarded { .. } | Outcome::DeadLettered { .. } | Outcome::Repeated { .. } => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
     }
 }
 

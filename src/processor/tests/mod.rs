@@ -44,6 +44,7 @@ fn config(journal: impl Journal, name: &str) -> ProcessorConfig {
         name: name.into(),
         workers: 2,
         decide: decisions::decide,
+        feed: None,
     }
 }
 

@@ -79,6 +79,7 @@ pub(crate) fn outcome() -> BoxedStrategy<Outcome> {
         (small(), of(routed()))
             .prop_map(|(partition, to)| Outcome::Forwarded { partition: Partition(partition), to }),
         any_text().prop_map(|reason| Outcome::DeadLettered { reason }),
+        number().prop_map(|offset| Outcome::Repeated { offset }),
     ]
     .boxed()
 }

@@ -29,7 +29,8 @@ pub(super) fn save(connection: &Connection, row: &CommandRow) -> Result<(), Sqli
         Outcome::Rejected(_)
         | Outcome::Deferred(_)
         | Outcome::Forwarded { .. }
-        | Outcome::DeadLettered { .. } => None,
+        | Outcome::DeadLettered { .. }
+        | Outcome::Repeated { .. } => None,
     };
     statement.execute(params![
         row.command_id.0.as_bytes(),
@@ -51,9 +52,10 @@ const fn word(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Accepted(_) => "accepted",
         Outcome::Deferred(_) => "deferred",
-        Outcome::Rejected(_) | Outcome::Forwarded { .. } | Outcome::DeadLettered { .. } => {
-            "rejected"
-        }
+        Outcome::Rejected(_)
+        | Outcome::Forwarded { .. }
+        | Outcome::DeadLettered { .. }
+        | Outcome::Repeated { .. } => "rejected",
     }
 }
 
@@ -113,7 +115,8 @@ pub(super) fn find(
         Outcome::Rejected(_)
         | Outcome::Deferred(_)
         | Outcome::Forwarded { .. }
-        | Outcome::DeadLettered { .. } => Vec::new(),
+        | Outcome::DeadLettered { .. }
+        | Outcome::Repeated { .. } => Vec::new(),
     };
     let events = format!("[{}]", events.join(","));
     let events = RawValue::from_string(events)

@@ -176,7 +176,8 @@ fn was_used(answer: &Answer) -> bool {
         Outcome::Accepted(_)
         | Outcome::Deferred(_)
         | Outcome::Forwarded { .. }
-        | Outcome::DeadLettered { .. } => false,
+        | Outcome::DeadLettered { .. }
+        | Outcome::Repeated { .. } => false,
     };
     answer.repeated || is_reused(&answer.outcome)
 }

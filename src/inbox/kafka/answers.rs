@@ -1,0 +1,351 @@
+//! The gateway's side: puts commands into the topic, follows the journal, and gives each decision to
+//! those who wait for it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tallybook_events::chain::{Chain, Checkpoint, Offset};
+use tallybook_events::codec::{self, Record};
+use tallybook_events::command::{Command, CommandBody};
+use tallybook_events::decision::{Decision, Outcome};
+use tallybook_events::ids::{CommandId, Partition, Position};
+
+use super::feed::sent;
+use super::sending::{KEPT_WITHIN, Sender, Sent};
+use crate::inbox::reply::open_call;
+use crate::inbox::{Answer, Delivered, Inbox, InboxError, MAX_IN_FLIGHT, ReplyTo};
+use crate::journal::{Journal, JournalError, Stored};
+use crate::kafka::{Kafka, topics};
+
+/// Most records that are looked at at a time.
+const RECORDS: usize = 4_096;
+/// How long to wait for records before looking whether to stop, or who has gone.
+const LOOK_UP: Duration = Duration::from_millis(100);
+/// Pause before a journal that did not answer is asked again.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// One who waits for a decision.
+struct Waiter {
+    command: Command,
+    reply: ReplyTo,
+    until: Instant,
+}
+
+/// Those who wait, by the command's id.
+#[derive(Default)]
+struct Waiters(Mutex<HashMap<CommandId, Vec<Waiter>>>);
+
+/// An inbox whose commands go through Kafka.
+pub struct KafkaInbox {
+    commands: Arc<Sender>,
+    partitions: u32,
+    waiters: Arc<Waiters>,
+    in_flight: Arc<AtomicUsize>,
+    stopping: AtomicBool,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl fmt::Debug for KafkaInbox {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("KafkaInbox").finish_non_exhaustive()
+    }
+}
+
+impl KafkaInbox {
+    /// Opens the way to the topic, and follows the journal from where somebody has judged it.
+    ///
+    /// # Errors
+    /// [`JournalError::Unavailable`] when a part cannot be opened.
+    pub fn open(
+        kafka: &Kafka,
+        journal: Arc<dyn Journal>,
+        from: Vec<(Partition, Checkpoint)>,
+    ) -> Result<Self, JournalError> {
+        let unavailable = |error| JournalError::Unavailable(Box::new(error));
+        let commands = Sender::open(kafka, topics::COMMANDS).map_err(unavailable)?;
+        let partitions = journal.partitions();
+        let waiters = Arc::new(Waiters::default());
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut chains: BTreeMap<Partition, Chain> =
+            (0..partitions).map(|number| (Partition(number), Chain::default())).collect();
+        for (partition, checkpoint) in from {
+            chains.insert(partition, Chain::from(checkpoint));
+        }
+        let answering =
+            Answering { journal, waiters: Arc::clone(&waiters), chains, held: HashMap::new() };
+        let stopped = Arc::clone(&stop);
+        let thread = thread::Builder::new()
+            .name("answers".into())
+            .spawn(move || answering.run(&stopped))
+            .map_err(|error| JournalError::Unavailable(Box::new(error)))?;
+        Ok(Self {
+            commands: Arc::new(commands),
+            partitions,
+            waiters,
+            in_flight: Arc::default(),
+            stopping: AtomicBool::new(false),
+            stop,
+            thread: Some(thread),
+        })
+    }
+
+    fn records(&self, commands: &[Command]) -> Vec<Sent> {
+        let record =
+            |command: &Command| sent(Partition::of(command.home(), self.partitions), command);
+        commands.iter().map(record).collect()
+    }
+
+    /// Takes no more commands; those that were taken are still answered.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+}
+
+#[async_trait]
+impl Inbox for KafkaInbox {
+    async fn submit(
+        &self,
+        commands: Vec<Command>,
+        timeout: Duration,
+    ) -> Vec<Result<Answer, InboxError>> {
+        let count = commands.len();
+        if self.stopping.load(Ordering::Acquire) {
+            return vec![Err(InboxError::Stopping); count];
+        }
+        if self.in_flight.load(Ordering::Relaxed) + count > MAX_IN_FLIGHT {
+            return vec![Err(InboxError::Full); count];
+        }
+        if count == 0 {
+            return Vec::new();
+        }
+        let until = Instant::now() + timeout;
+        let (replies, answers) = open_call(count, &self.in_flight);
+        let records = self.records(&commands);
+        // Before they are sent: a decision may be there at once.
+        self.waiters.add(commands, replies, until);
+        let sender = Arc::clone(&self.commands);
+        let deadline = Instant::now() + KEPT_WITHIN.min(timeout);
+        let sending = tokio::task::spawn_blocking(move || {
+            // What is not kept is not answered: the callers hear that the outcome is unknown.
+            drop(sender.hand_over(&records, deadline));
+        });
+        if sending.await.is_err() {
+            tracing::error!("handing commands over panicked");
+        }
+        match tokio::time::timeout_at(until.into(), answers).await {
+            Ok(Ok(answers)) => answers,
+            Ok(Err(_)) | Err(_) => vec![Err(InboxError::Unknown); count],
+        }
+    }
+
+    async fn deliver(
+        &self,
+        commands: Vec<Command>,
+        timeout: Duration,
+    ) -> Vec<Result<Delivered, InboxError>> {
+        if self.stopping.load(Ordering::Acquire) {
+            return vec![Err(InboxError::Stopping); commands.len()];
+        }
+        let (records, ids) = (self.records(&commands), ids(&commands));
+        let sender = Arc::clone(&self.commands);
+        let keeping = tokio::task::spawn_blocking(move || sender.keep(&records, timeout));
+        let kept = keeping.await.unwrap_or_default();
+        let delivered = |command_id| {
+            if kept {
+                Ok(Delivered::Kept { command_id, position: None })
+            } else {
+                Err(InboxError::Unknown)
+            }
+        };
+        ids.into_iter().map(delivered).collect()
+    }
+}
+
+fn ids(commands: &[Command]) -> Vec<CommandId> {
+    commands.iter().map(|command| command.command_id).collect()
+}
+
+impl Drop for KafkaInbox {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was told when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Waiters {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<CommandId, Vec<Waiter>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, commands: Vec<Command>, replies: Vec<ReplyTo>, until: Instant) {
+        let mut waiters = self.lock();
+        for (command, reply) in commands.into_iter().zip(replies) {
+            waiters.entry(command.command_id).or_default().push(Waiter { command, reply, until });
+        }
+    }
+
+    /// Takes out those who wait for this decision.
+    fn take(&self, command: &Command) -> Vec<Waiter> {
+        let mut waiters = self.lock();
+        let Some(of_id) = waiters.get_mut(&command.command_id) else { return Vec::new() };
+        let (taken, left): (Vec<_>, Vec<_>) =
+            std::mem::take(of_id).into_iter().partition(|waiter| waiter.asked(command));
+        *of_id = left;
+        if of_id.is_empty() {
+            waiters.remove(&command.command_id);
+        }
+        taken
+    }
+
+    fn has(&self, id: CommandId) -> bool {
+        self.lock().contains_key(&id)
+    }
+
+    /// Lets those go who have waited long enough.
+    fn forget_late(&self, now: Instant) {
+        self.lock().retain(|_, of_id| {
+            of_id.retain(|waiter| waiter.until > now);
+            !of_id.is_empty()
+        });
+    }
+}
+
+impl Waiter {
+    /// Tells whether a recorded command is the one that was asked here: another one may bear its id.
+    fn asked(&self, recorded: &Command) -> bool {
+        self.command.scope == recorded.scope && self.command.asks_the_same(recorded)
+    }
+}
+
+/// Follows the journal.
+struct Answering {
+    journal: Arc<dyn Journal>,
+    waiters: Arc<Waiters>,
+    chains: BTreeMap<Partition, Chain>,
+    /// Who waits for a held command.
+    held: HashMap<CommandId, Vec<Waiter>>,
+}
+
+impl Answering {
+    fn run(mut self, stop: &AtomicBool) {
+        while !stop.load(Ordering::Acquire) {
+            match self.follow(stop) {
+                Ok(()) => return,
+                Err(why) => {
+                    tracing::warn!(why, "the journal is followed anew");
+                    thread::sleep(PAUSE);
+                }
+            }
+        }
+    }
+
+    fn follow(&mut self, stop: &AtomicBool) -> Result<(), String> {
+        let from = self.chains.iter().map(|(of, chain)| (*of, chain.checkpoint().offset)).collect();
+        let mut follower = self.journal.follow(from).map_err(|error| error.to_string())?;
+        let mut looked = Instant::now();
+        while !stop.load(Ordering::Acquire) {
+            let stored = follower.next(RECORDS, LOOK_UP).map_err(|error| error.to_string())?;
+            for (partition, stored) in &stored {
+                self.judge(*partition, stored)?;
+            }
+            if looked.elapsed() >= LOOK_UP {
+                looked = Instant::now();
+                self.waiters.forget_late(looked);
+                for waiters in self.held.values_mut() {
+                    waiters.retain(|waiter| waiter.until > looked);
+                }
+                self.held.retain(|_, waiters| !waiters.is_empty());
+            }
+        }
+        Ok(())
+    }
+
+    fn judge(&mut self, partition: Partition, stored: &Stored) -> Result<(), String> {
+        let Some(chain) = self.chains.get_mut(&partition) else { return Ok(()) };
+        let judged = chain.judge(stored.offset, &stored.record);
+        if !judged.map_err(|halt| halt.to_string())?.counts() {
+            return Ok(());
+        }
+        match codec::read(&stored.record) {
+            Ok(Record::Decision(decision)) => self.decided(partition, *decision),
+            Ok(Record::Claim(_) | Record::DeadLetter(_)) => {}
+            Err(error) => tracing::error!(%partition, offset = stored.offset, %error, "unreadable"),
+        }
+        Ok(())
+    }
+
+    fn decided(&mut self, partition: Partition, decision: Decision) {
+        if let CommandBody::SettleClaim(settlement) = &decision.command.body {
+            let held = settlement.claim.held;
+            if let Some(waiters) = self.held.remove(&held) {
+                answer_all(waiters, &Self::answer(partition, held, &decision, false));
+            }
+            return;
+        }
+        let id = decision.command.command_id;
+        if !self.waiters.has(id) {
+            return;
+        }
+        match &decision.outcome {
+            Outcome::Forwarded { .. } | Outcome::DeadLettered { .. } => {}
+            Outcome::Deferred(_) => {
+                let waiters = self.waiters.take(&decision.command);
+                self.held.entry(id).or_default().extend(waiters);
+            }
+            Outcome::Repeated { offset } => self.repeated(partition, *offset, &decision),
+            Outcome::Accepted(_) | Outcome::Rejected(_) => {
+                let waiters = self.waiters.take(&decision.command);
+                answer_all(waiters, &Self::answer(partition, id, &decision, false));
+            }
+        }
+    }
+
+    /// Answers a repeat with the decision of then; who finds it still held waits on.
+    fn repeated(&mut self, partition: Partition, offset: Offset, repeat: &Decision) {
+        let id = repeat.command.command_id;
+        let waiters = self.waiters.take(&repeat.command);
+        let read = self.journal.read(partition, offset, 1, 1);
+        let stored = read.ok().and_then(|read| read.into_iter().next());
+        let first = stored.and_then(|stored| match codec::read(&stored.record) {
+            Ok(Record::Decision(decision)) => Some(*decision),
+            Ok(Record::Claim(_) | Record::DeadLetter(_)) | Err(_) => None,
+        });
+        match first {
+            Some(first) if matches!(first.outcome, Outcome::Deferred(_)) => {
+                self.held.entry(id).or_default().extend(waiters);
+            }
+            Some(first) => answer_all(waiters, &Self::answer(partition, id, &first, true)),
+            // Dropped: the callers hear that the outcome is unknown, and ask again.
+            None => drop(waiters),
+        }
+    }
+
+    fn answer(partition: Partition, id: CommandId, decision: &Decision, repeated: bool) -> Answer {
+        let events = serde_json::to_vec(&decision.events).expect("events are JSON");
+        Answer {
+            command_id: id,
+            position: Some(Position { partition, seq: decision.seq }),
+            decided_at: decision.decided_at,
+            outcome: decision.outcome.clone(),
+            events: Bytes::from(events),
+            repeated,
+            preview: None,
+        }
+    }
+}
+
+fn answer_all(waiters: Vec<Waiter>, answer: &Answer) {
+    for waiter in waiters {
+        waiter.reply.answer(Ok(answer.clone()));
+    }
+}

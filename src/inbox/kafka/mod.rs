@@ -1,0 +1,16 @@
+//! The inbox on Apache Kafka: commands lie in a topic, their answers in the journal.
+//!
+//! - `sending`: a producer that is heard: what was handed over is kept, or nobody can tell.
+//! - `feed`: the topic as the owners of partitions see it; `member`: the thread that reads it, a member
+//!   of the group that shares it; `letters`: what lies in it.
+//! - `answers`: the gateway's side: follows the journal and gives each decision to who waits for it.
+
+pub use answers::KafkaInbox;
+pub use feed::KafkaFeed;
+pub use member::Member;
+
+mod sending;
+mod feed;
+mod member;
+mod letters;
+mod answers;

@@ -1,0 +1,107 @@
+//! How we talk to Apache Kafka: where it is, our topics, the settings of consumers and producers. What
+//! the rules ask for (KAFKA.md of the design) is set here and nowhere else.
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+
+pub mod topics;
+
+/// Longest wait for one answer of a broker.
+pub const ASK: Duration = Duration::from_secs(8);
+
+/// A Kafka and our topics there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kafka {
+    /// Addresses of brokers, with commas between them.
+    pub bootstrap: String,
+    /// What the names of our topics begin with, before the dot.
+    pub prefix: String,
+    /// Further settings of librdkafka, which beat ours: TLS, SASL.
+    pub extra: Vec<(String, String)>,
+}
+
+impl Kafka {
+    /// Names a Kafka, with the usual names of topics and nothing else set.
+    pub fn at(bootstrap: impl Into<String>) -> Self {
+        let prefix = "tallybook".to_owned();
+        Self { bootstrap: bootstrap.into(), prefix, extra: Vec::new() }
+    }
+
+    /// Gives the name of a topic of ours.
+    pub fn topic(&self, name: &str) -> String {
+        format!("{}.{name}", self.prefix)
+    }
+
+    /// Gives the settings of any client.
+    pub fn client(&self) -> ClientConfig {
+        self.with(&[])
+    }
+
+    /// Gives the settings of a consumer that reads from explicit offsets, outside of any group.
+    pub fn reader(&self) -> ClientConfig {
+        self.with(&[
+            // A consumer must name a group, also when it never joins it.
+            ("group.id", "tallybook-readers"),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("auto.offset.reset", "error"),
+            ("check.crcs", "true"),
+            ("fetch.wait.max.ms", "10"),
+            ("fetch.queue.backoff.ms", "10"),
+            ("fetch.message.max.bytes", "8388608"),
+            ("queued.min.messages", "100000"),
+        ])
+    }
+
+    /// Gives the settings of a producer of decisions: pipelined, in order, on every in-sync replica.
+    pub fn producer(&self) -> ClientConfig {
+        self.with(&[
+            ("acks", "all"),
+            ("enable.idempotence", "true"),
+            ("linger.ms", "0"),
+            ("queue.buffering.max.messages", "200000"),
+            ("queue.buffering.max.kbytes", "1048576"),
+            ("compression.type", "lz4"),
+            ("delivery.timeout.ms", "30000"),
+        ])
+    }
+
+    /// Gives the settings of a consumer that shares the commands with others of its group. `name` is
+    /// unique to the process, and the same after its restart.
+    pub fn member(&self, name: &str) -> ClientConfig {
+        let group = format!("{}.processors", self.prefix);
+        self.with(&[
+            ("group.id", &group),
+            ("group.instance.id", name),
+            ("partition.assignment.strategy", "cooperative-sticky"),
+            ("session.timeout.ms", "6000"),
+            ("heartbeat.interval.ms", "1500"),
+            ("max.poll.interval.ms", "60000"),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("auto.offset.reset", "error"),
+            ("check.crcs", "true"),
+            ("fetch.wait.max.ms", "5"),
+            ("fetch.queue.backoff.ms", "10"),
+        ])
+    }
+
+    fn with(&self, settings: &[(&str, &str)]) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("client.id", "tallybook")
+            // With the defaults a frozen leader is asked for more than a minute.
+            .set("socket.timeout.ms", "8000")
+            .set("metadata.max.age.ms", "5000")
+            .set("allow.auto.create.topics", "false");
+        for (name, value) in settings {
+            config.set(*name, *value);
+        }
+        for (name, value) in &self.extra {
+            config.set(name, value);
+        }
+        config
+    }
+}

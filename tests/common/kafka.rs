@@ -1,0 +1,234 @@
+//! A real Apache Kafka for tests: at an address from `TALLYBOOK_TEST_KAFKA`, else brokers started from
+//! Apache's own jars (resolved by Maven, `tests/kafka/pom.xml`) on the local JVM.
+//!
+//! Each broker hangs on a pipe of this process: when the test ends, however it ends, the broker is killed.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use tempfile::TempDir;
+
+use crate::common::{run, until};
+
+/// The variable that names a Kafka to be used instead of one that is started here.
+const ADDRESS: &str = "TALLYBOOK_TEST_KAFKA";
+/// How long one question to a broker may take.
+const ASK: Duration = Duration::from_secs(2);
+/// Any text of 22 characters of base64 does as the cluster's id.
+const CLUSTER_ID: &str = "dGFsbHlib29rLXRlc3RzAA";
+
+/// Brokers that make up one cluster.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    brokers: Vec<Broker>,
+    bootstrap: String,
+    _folder: Option<TempDir>,
+}
+
+/// One broker, started here.
+#[derive(Debug)]
+struct Broker {
+    properties: PathBuf,
+    running: Option<Running>,
+}
+
+/// A process on a leash.
+#[derive(Debug)]
+struct Running {
+    /// A shell that kills the broker when its stdin closes.
+    leash: Child,
+    pid: String,
+}
+
+impl Cluster {
+    /// Starts a cluster of so many brokers, or takes the one at the address given by the environment.
+    pub(crate) fn start(count: usize) -> Self {
+        if let Ok(bootstrap) = environment(ADDRESS) {
+            return Self { brokers: Vec::new(), bootstrap, _folder: None };
+        }
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let ports: Vec<(u16, u16)> =
+            free_ports(2 * count).chunks(2).map(|two| (two[0], two[1])).collect();
+        let mut brokers: Vec<Broker> = (0..count)
+            .map(|place| Broker {
+                properties: configure(folder.path(), place, &ports),
+                running: None,
+            })
+            .collect();
+        let addresses: Vec<String> =
+            ports.iter().map(|(port, _)| format!("127.0.0.1:{port}")).collect();
+        for broker in &mut brokers {
+            broker.format();
+            broker.start();
+        }
+        let cluster = Self { brokers, bootstrap: addresses.join(","), _folder: Some(folder) };
+        cluster.wait_for(count);
+        cluster
+    }
+
+    /// Tells whether the brokers were started here, so that they may be killed.
+    pub(crate) fn is_ours(&self) -> bool {
+        !self.brokers.is_empty()
+    }
+
+    /// Gives the address of the cluster.
+    pub(crate) fn bootstrap(&self) -> &str {
+        &self.bootstrap
+    }
+
+    /// Waits until so many brokers are known.
+    pub(crate) fn wait_for(&self, count: usize) {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .create()
+            .expect("a client needs no broker to be made");
+        until("the brokers", || {
+            let metadata = consumer.fetch_metadata(None, ASK).ok()?;
+            (metadata.brokers().len() >= count).then_some(())
+        });
+    }
+
+    /// Kills a broker at once.
+    pub(crate) fn kill(&mut self, place: usize) {
+        self.brokers[place].signal("KILL");
+        self.brokers[place].running = None;
+    }
+
+    /// Stops a broker in its tracks.
+    pub(crate) fn pause(&self, place: usize) {
+        self.brokers[place].signal("STOP");
+    }
+
+    /// Lets a stopped broker go on.
+    pub(crate) fn resume(&self, place: usize) {
+        self.brokers[place].signal("CONT");
+    }
+
+    /// Starts a broker that was killed.
+    pub(crate) fn restart(&mut self, place: usize) {
+        self.brokers[place].start();
+    }
+}
+
+/// Gives the one-broker cluster that the tests of one binary share; each uses topics of its own.
+pub(crate) fn shared() -> &'static str {
+    static SHARED: OnceLock<Cluster> = OnceLock::new();
+    SHARED.get_or_init(|| Cluster::start(1)).bootstrap()
+}
+
+impl Broker {
+    fn format(&self) {
+        let mut command = java();
+        command.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"]);
+        let ran = run(command.arg(&self.properties));
+        assert_eq!(ran.code, Some(0), "formatting a broker failed: {}{}", ran.stdout, ran.stderr);
+    }
+
+    fn start(&mut self) {
+        let log = self.properties.with_extension("log");
+        let java = java();
+        let words = java.get_args().map(|word| word.to_string_lossy().into_owned());
+        let script = "log=$1; shift; \"$@\" >>\"$log\" 2>&1 </dev/null & pid=$!; echo $pid; \
+                      cat >/dev/null; kill -9 $pid";
+        let mut leash = Command::new("sh")
+            .args(["-c", script, "broker"])
+            .arg(log)
+            .arg("java")
+            .args(words)
+            .arg("kafka.Kafka")
+            .arg(&self.properties)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell runs");
+        let mut pid = String::new();
+        let stdout = leash.stdout.take().expect("stdout is piped");
+        BufReader::new(stdout).read_line(&mut pid).expect("the shell says the broker's pid");
+        self.running = Some(Running { leash, pid: pid.trim().to_owned() });
+    }
+
+    fn signal(&self, name: &str) {
+        let running = self.running.as_ref().expect("the broker runs");
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(&running.pid).status();
+        assert!(sent.expect("kill runs").success(), "kill -{name} {} failed", running.pid);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.leash.stdin.take());
+        // A leash that has ended already has done its work.
+        let _ = self.leash.wait();
+    }
+}
+
+fn configure(folder: &Path, place: usize, ports: &[(u16, u16)]) -> PathBuf {
+    let voters: Vec<String> =
+        ports.iter().enumerate().map(|(id, (_, port))| format!("{id}@127.0.0.1:{port}")).collect();
+    let (port, controller) = ports[place];
+    let replicas = ports.len().min(3);
+    let in_sync = replicas.div_ceil(2);
+    let text = format!(
+        "process.roles=broker,controller\nnode.id={place}\n\
+         controller.quorum.voters={}\ncontroller.listener.names=CONTROLLER\n\
+         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
+         log.dirs={}\nauto.create.topics.enable=false\ngroup.initial.rebalance.delay.ms=0\n\
+         offsets.topic.num.partitions=4\noffsets.topic.replication.factor={replicas}\n\
+         transaction.state.log.num.partitions=4\n\
+         transaction.state.log.replication.factor={replicas}\n\
+         transaction.state.log.min.isr={in_sync}\nlog.cleaner.dedupe.buffer.size=4194304\n",
+        voters.join(","),
+        folder.join(format!("logs-{place}")).display(),
+    );
+    let properties = folder.join(format!("broker-{place}.properties"));
+    fs::write(&properties, text).expect("a temporary file can be written");
+    properties
+}
+
+/// Gives the command of a JVM with the broker's jars.
+fn java() -> Command {
+    let mut command = Command::new("java");
+    command
+        .args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"])
+        .arg(format!("{}/*", jars().display()));
+    command
+}
+
+/// Resolves the broker's jars, once for all tests.
+fn jars() -> PathBuf {
+    static RESOLVING: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = RESOLVING.lock().unwrap_or_else(PoisonError::into_inner);
+    let pom = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kafka/pom.xml");
+    let jars = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kafka-4.1.0");
+    if jars.join("complete").exists() {
+        return jars;
+    }
+    let lacks = "tests of Kafka need a broker: set TALLYBOOK_TEST_KAFKA, or have java and mvn";
+    let mut maven = Command::new("mvn");
+    maven.args(["-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-f"]);
+    maven.arg(pom).arg(format!("-DoutputDirectory={}", jars.display()));
+    let output = maven.output().unwrap_or_else(|error| panic!("{lacks} (mvn: {error})"));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{lacks} (mvn: {said})");
+    fs::write(jars.join("complete"), "").expect("the folder of build results can be written");
+    jars
+}
+
+fn free_ports(count: usize) -> Vec<u16> {
+    let listeners: Vec<TcpListener> = (0..count)
+        .map(|_| TcpListener::bind("127.0.0.1:0").expect("there are free ports"))
+        .collect();
+    listeners.iter().map(|listener| listener.local_addr().expect("an address").port()).collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the tests' own switch, no setting of the product")]
+fn environment(name: &str) -> Result<String, std::env::VarError> {
+    std::env::var(name)
+}
