@@ -6,3 +6,5 @@ mod common;
 mod respan;
 #[path = "vendors/flexprice.rs"]
 mod flexprice;
+#[path = "vendors/autumn.rs"]
+mod autumn;
