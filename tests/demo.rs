@@ -31,6 +31,12 @@ fn the_demo_tells_its_story_and_checks_it() {
         "UsageRecorded.v1",
         "BudgetThresholdReached.v1",
         "GET /api/v1/customers/acme/usage\n",
+        "PATCH /respan/api/users/acme/\n",
+        "PUT /zerodrift/admin/customers/",
+        "PUT /flexprice/v1/customers/cust_",
+        "PATCH /proxy/v1/customers/cus_",
+        "POST /autumn/v1/customers.update\n",
+        "from=growth  to=scale",
     ] {
         assert!(ran.stdout.contains(told), "{told} is missing in:\n{}", ran.stdout);
     }

@@ -13,6 +13,8 @@ mod recorded;
 mod keys;
 #[path = "dialects/play.rs"]
 mod play;
+#[path = "dialects/shared.rs"]
+mod shared;
 
 use play::play;
 

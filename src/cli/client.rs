@@ -42,6 +42,7 @@ pub(super) struct Connection {
 pub(super) struct Api {
     base: Url,
     authorization: HeaderValue,
+    key: HeaderValue,
     http: reqwest::Client,
 }
 
@@ -166,7 +167,10 @@ impl Api {
             Trusted::System => http,
         };
         let http = http.build().context("TLS cannot be set up")?;
-        Ok(Self { base, authorization, http })
+        let mut key = HeaderValue::from_str(key)
+            .map_err(|_| Usage("the API key has characters that no key has".into()))?;
+        key.set_sensitive(true);
+        Ok(Self { base, authorization, key, http })
     }
 
     /// Gives the address of a path below the server's; segments are encoded.
@@ -208,7 +212,7 @@ impl Api {
         to: Url,
         body: Option<String>,
     ) -> anyhow::Result<String> {
-        let (status, retry_after, body) = self.ask(method, to, body).await?;
+        let (status, retry_after, body) = self.ask(method, to, body, Shown::Bearer).await?;
         if status.is_success() { Ok(body) } else { Err(refusal(status, &body, retry_after).into()) }
     }
 
@@ -221,8 +225,9 @@ impl Api {
         method: Method,
         to: Url,
         body: Option<String>,
+        shown: Shown,
     ) -> anyhow::Result<(u16, String)> {
-        let (status, _, body) = self.ask(method, to, body).await?;
+        let (status, _, body) = self.ask(method, to, body, shown).await?;
         Ok((status.as_u16(), body))
     }
 
@@ -231,9 +236,13 @@ impl Api {
         method: Method,
         to: Url,
         body: Option<String>,
+        shown: Shown,
     ) -> anyhow::Result<(StatusCode, Option<u64>, String)> {
         let mut request = self.http.request(method, to);
-        request = request.header(AUTHORIZATION, self.authorization.clone());
+        request = match shown {
+            Shown::Bearer => request.header(AUTHORIZATION, self.authorization.clone()),
+            Shown::XApiKey => request.header("x-api-key", self.key.clone()),
+        };
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, "application/json").body(body);
         }
@@ -245,6 +254,15 @@ impl Api {
         let body = answer.text().await.context("the answer broke off")?;
         Ok((status, retry_after, body))
     }
+}
+
+/// Where the key is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// `Authorization: Bearer KEY`.
+    Bearer,
+    /// `x-api-key: KEY`.
+    XApiKey,
 }
 
 fn refusal(status: StatusCode, body: &str, retry_after: Option<u64>) -> Refused {

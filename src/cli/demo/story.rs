@@ -4,6 +4,7 @@ use tallybook_events::text::TextError;
 use tallybook_events::time::Timestamp;
 
 use super::teller::{Step, Teller, line};
+use crate::cli::client::Shown;
 
 /// Gives when the story begins.
 pub(super) fn begins() -> Result<Timestamp, TextError> {
@@ -16,7 +17,8 @@ const ACME: &[Step] = &[
         title: "A customer is created, with a tier and a budget",
         at: "2026-01-30T09:00:00Z",
         method: "POST",
-        path: "customers",
+        path: "/api/v1/customers",
+        shown: Shown::Bearer,
         body: r#"{"key":"acme","profile":{"name":"Acme Ltd","email":"billing@acme.example"},"contract":{"tier":"starter"},"budget":{"period_budget":"100"}}"#,
         customer: "acme",
         status: 201,
@@ -27,7 +29,8 @@ const ACME: &[Step] = &[
         title: "A tier upgrade brings the limits of the new tier",
         at: "2026-01-30T09:05:00Z",
         method: "PATCH",
-        path: "customers/acme",
+        path: "/api/v1/customers/acme",
+        shown: Shown::Bearer,
         body: r#"{"contract":{"tier":"growth"}}"#,
         customer: "acme",
         status: 200,
@@ -38,7 +41,8 @@ const ACME: &[Step] = &[
         title: "The customer is suspended",
         at: "2026-01-30T09:10:00Z",
         method: "PATCH",
-        path: "customers/acme",
+        path: "/api/v1/customers/acme",
+        shown: Shown::Bearer,
         body: r#"{"contract":{"status":"suspended"}}"#,
         customer: "acme",
         status: 200,
@@ -49,7 +53,8 @@ const ACME: &[Step] = &[
         title: "The customer is reactivated",
         at: "2026-01-30T09:15:00Z",
         method: "PATCH",
-        path: "customers/acme",
+        path: "/api/v1/customers/acme",
+        shown: Shown::Bearer,
         body: r#"{"contract":{"status":"active"}}"#,
         customer: "acme",
         status: 200,
@@ -60,7 +65,8 @@ const ACME: &[Step] = &[
         title: "Asked again: it is as asked already, so nothing happens",
         at: "2026-01-30T09:16:00Z",
         method: "PATCH",
-        path: "customers/acme",
+        path: "/api/v1/customers/acme",
+        shown: Shown::Bearer,
         body: r#"{"contract":{"status":"active"}}"#,
         customer: "acme",
         status: 200,
@@ -71,7 +77,8 @@ const ACME: &[Step] = &[
         title: "Budget and profile change in one request",
         at: "2026-01-30T09:20:00Z",
         method: "PATCH",
-        path: "customers/acme",
+        path: "/api/v1/customers/acme",
+        shown: Shown::Bearer,
         body: r#"{"profile":{"email":"accounts@acme.example","metadata":{"plan":"pro"}},"budget":{"period_budget":"50","markup_percentage":"20"}}"#,
         customer: "acme",
         status: 200,
@@ -82,7 +89,8 @@ const ACME: &[Step] = &[
         title: "A tier that the catalogue does not have is refused, with a code and a place",
         at: "2026-01-30T09:25:00Z",
         method: "PATCH",
-        path: "customers/acme",
+        path: "/api/v1/customers/acme",
+        shown: Shown::Bearer,
         body: r#"{"contract":{"tier":"platinum"}}"#,
         customer: "acme",
         status: 422,
@@ -97,7 +105,8 @@ const MONTH_END: &[Step] = &[
         title: "The last second of January: a report, charged with the markup of 20 %",
         at: "2026-01-31T23:59:59Z",
         method: "POST",
-        path: "usage",
+        path: "/api/v1/usage",
+        shown: Shown::Bearer,
         body: r#"{"customer":{"key":"acme"},"reports":[{"report_id":"r-1","occurred_at":"2026-01-31T23:59:58Z","meter":"tokens","quantity":"1200","cost":"30"}]}"#,
         customer: "acme",
         status: 200,
@@ -108,7 +117,8 @@ const MONTH_END: &[Step] = &[
         title: "February: a report of today, and a late one that still counts in January",
         at: "2026-02-01T00:00:05Z",
         method: "POST",
-        path: "usage",
+        path: "/api/v1/usage",
+        shown: Shown::Bearer,
         body: r#"{"customer":{"key":"acme"},"reports":[{"report_id":"r-2","occurred_at":"2026-02-01T00:00:04Z","meter":"tokens","quantity":"500","cost":"12.50"},{"report_id":"r-3","occurred_at":"2026-01-31T22:00:00Z","meter":"tokens","quantity":"100","cost":"2.50"}]}"#,
         customer: "acme",
         status: 200,
@@ -119,7 +129,8 @@ const MONTH_END: &[Step] = &[
         title: "The reporter repeats itself: the report is known and counts once",
         at: "2026-02-01T00:00:10Z",
         method: "POST",
-        path: "usage",
+        path: "/api/v1/usage",
+        shown: Shown::Bearer,
         body: r#"{"customer":{"key":"acme"},"reports":[{"report_id":"r-2","occurred_at":"2026-02-01T00:00:04Z","meter":"tokens","quantity":"500","cost":"12.50"}]}"#,
         customer: "acme",
         status: 200,
@@ -134,7 +145,8 @@ const OVER_BUDGET: &[Step] = &[
         title: "A customer that nobody created: its first usage does",
         at: "2026-02-01T10:00:00Z",
         method: "POST",
-        path: "usage",
+        path: "/api/v1/usage",
+        shown: Shown::Bearer,
         body: r#"{"customer":{"key":"globex"},"reports":[{"report_id":"g-1","occurred_at":"2026-02-01T09:59:00Z","meter":"tokens","cost":"6"}]}"#,
         customer: "globex",
         status: 200,
@@ -145,7 +157,8 @@ const OVER_BUDGET: &[Step] = &[
         title: "It gets a budget of 10 a month; what it used stays used",
         at: "2026-02-01T10:01:00Z",
         method: "PATCH",
-        path: "customers/globex",
+        path: "/api/v1/customers/globex",
+        shown: Shown::Bearer,
         body: r#"{"budget":{"period_budget":"10"}}"#,
         customer: "globex",
         status: 200,
@@ -156,12 +169,85 @@ const OVER_BUDGET: &[Step] = &[
         title: "It spends over its budget: 80 % and 100 % are told, once each",
         at: "2026-02-01T10:02:00Z",
         method: "POST",
-        path: "usage",
+        path: "/api/v1/usage",
+        shown: Shown::Bearer,
         body: r#"{"customer":{"key":"globex"},"reports":[{"report_id":"g-2","occurred_at":"2026-02-01T10:01:30Z","meter":"tokens","cost":"5.25"}]}"#,
         customer: "globex",
         status: 200,
         events: &["UsageRecorded.v1", "BudgetThresholdReached.v1", "BudgetThresholdReached.v1"],
         answer: &[],
+    },
+];
+
+/// The same customer, through the APIs of five other products. Its id follows from its key.
+const FIVE_APIS: &[Step] = &[
+    Step {
+        title: "Respan's API: another address for bills, and another budget",
+        at: "2026-02-01T11:00:00Z",
+        method: "PATCH",
+        path: "/respan/api/users/acme/",
+        shown: Shown::Bearer,
+        body: r#"{"email":"finance@acme.example","period_budget":75}"#,
+        customer: "acme",
+        status: 200,
+        events: &["CustomerUpdated.v1", "BudgetSet.v1"],
+        answer: &[
+            ("customer_identifier", "acme"),
+            ("period_budget", "75"),
+            ("total_period_usage", "15"),
+        ],
+    },
+    Step {
+        title: "ZeroDrift's: another tier, and the contact that Respan set",
+        at: "2026-02-01T11:01:00Z",
+        method: "PUT",
+        path: "/zerodrift/admin/customers/f2e7ba8a-be80-5908-9eab-edfd1af72d4d",
+        shown: Shown::XApiKey,
+        body: r#"{"tier":"scale"}"#,
+        customer: "acme",
+        status: 200,
+        events: &["TierChanged.v1"],
+        answer: &[("contact_email", "finance@acme.example"), ("annual_commitment", "500000")],
+    },
+    Step {
+        title: "FlexPrice's: an address, and metadata as a whole",
+        at: "2026-02-01T11:02:00Z",
+        method: "PUT",
+        path: "/flexprice/v1/customers/cust_7JWYX8NFM0B449XAZDZMDFEBAD",
+        shown: Shown::XApiKey,
+        body: r#"{"address_city":"Berlin","address_country":"DE","metadata":{"crm":"7"}}"#,
+        customer: "acme",
+        status: 200,
+        events: &["CustomerUpdated.v1"],
+        answer: &[
+            ("external_id", "acme"),
+            ("email", "finance@acme.example"),
+            ("metadata.crm", "7"),
+        ],
+    },
+    Step {
+        title: "Proxy's: a limit for each spend, in cents, and metadata that is merged",
+        at: "2026-02-01T11:03:00Z",
+        method: "PATCH",
+        path: "/proxy/v1/customers/cus_7OM2gxNM3C3JuhT9ZiX9TB",
+        shown: Shown::Bearer,
+        body: r#"{"policy":{"limits":{"perAuth":5000}},"metadata":{"desk":"EU"}}"#,
+        customer: "acme",
+        status: 200,
+        events: &["CustomerUpdated.v1", "PolicyChanged.v1"],
+        answer: &[("status", "active"), ("policy.limits.perAuth", "5000"), ("metadata.crm", "7")],
+    },
+    Step {
+        title: "Autumn's: another name; a null takes a key of the metadata away",
+        at: "2026-02-01T11:04:00Z",
+        method: "POST",
+        path: "/autumn/v1/customers.update",
+        shown: Shown::Bearer,
+        body: r#"{"customer_id":"acme","name":"Acme GmbH","metadata":{"crm":null}}"#,
+        customer: "acme",
+        status: 200,
+        events: &["CustomerUpdated.v1"],
+        answer: &[("name", "Acme GmbH"), ("env", "sandbox"), ("metadata.desk", "EU")],
     },
 ];
 
@@ -186,5 +272,19 @@ pub(super) async fn tell(teller: &mut Teller) -> anyhow::Result<()> {
         teller.step(*step).await?;
     }
     let globex = [("usage.period.raw", "11.25"), ("usage.period.remaining", "-1.25")];
-    teller.show("globex", &globex).await
+    teller.show("globex", &globex).await?;
+    for step in FIVE_APIS {
+        teller.step(*step).await?;
+    }
+    let acme = [
+        ("profile.name", "Acme GmbH"),
+        ("profile.email", "finance@acme.example"),
+        ("profile.address.city", "Berlin"),
+        ("contract.tier", "scale"),
+        ("budget.period_budget", "75"),
+        ("policy.limits.per_auth", "50"),
+        ("usage.period.raw", "12.5"),
+        ("usage.period.remaining", "62.5"),
+    ];
+    teller.show("acme", &acme).await
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::clock::StoryClock;
-use crate::cli::client::{Api, ListPage};
+use crate::cli::client::{Api, ListPage, Shown};
 use crate::cli::output::{Column, Format, List, column, members};
 
 /// Columns of the ledger, as far as the story needs them.
@@ -35,8 +35,10 @@ pub(super) struct Step {
     pub(super) at: &'static str,
     /// Method.
     pub(super) method: &'static str,
-    /// Path below `/api/v1`.
+    /// Path.
     pub(super) path: &'static str,
+    /// Where the key is shown.
+    pub(super) shown: Shown,
     /// Body.
     pub(super) body: &'static str,
     /// Key of the customer whose events are shown.
@@ -82,11 +84,12 @@ impl Teller {
         self.steps += 1;
         self.clock.move_to(step.at.parse()?);
         let method: Method = step.method.parse()?;
-        let path: Vec<&str> = step.path.split('/').collect();
-        let address = self.api.address(&[&["api", "v1"], &*path].concat())?;
-        let (status, body) = self.api.exchange(method, address, Some(step.body.to_owned())).await?;
+        let path: Vec<&str> = step.path.split('/').skip(1).collect();
+        let address = self.api.address(&path)?;
+        let asked = Some(step.body.to_owned());
+        let (status, body) = self.api.exchange(method, address, asked, step.shown).await?;
         line(&format!("{:>2}. {}", self.steps, step.title))?;
-        line(&format!("    [{}]  {} /api/v1/{}", step.at, step.method, step.path))?;
+        line(&format!("    [{}]  {} {}", step.at, step.method, step.path))?;
         for part in wrapped(step.body.split_inclusive(','), WIDTH) {
             line(&format!("    {part}"))?;
         }
