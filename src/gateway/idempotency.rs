@@ -5,6 +5,7 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderValue, Method, Uri};
+use schemars::JsonSchema;
 use sha2::{Digest, Sha256};
 use tallybook_events::ids::{CustomerId, Scope, Token};
 
@@ -12,6 +13,17 @@ use tallybook_events::ids::{CustomerId, Scope, Token};
 pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Header of answers that were given before.
 const REPLAYED: &str = "idempotent-replayed";
+
+/// What the header may hold: a key in quotes, with `\"` and `\\` in it, or bare.
+#[derive(Debug, JsonSchema)]
+#[schemars(inline)]
+pub(crate) struct IdempotencyKey(
+    #[schemars(regex(
+        pattern = r#"^([!#-~]([ -~]{0,253}[!-~])?|"([ !#-\[\]-~]|\\["\\]){1,255}")$"#
+    ))]
+    #[expect(dead_code, reason = "only the shape is wanted")]
+    String,
+);
 
 /// Says, where it is so, that an answer was given before.
 pub(crate) fn mark_replayed(mut response: Response, repeated: bool) -> Response {

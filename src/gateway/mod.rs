@@ -37,6 +37,7 @@ mod customer;
 mod encoded_id;
 mod number;
 mod moment;
+mod metadata;
 mod query;
 mod ask;
 mod answer;

@@ -4,6 +4,7 @@ use axum::Router;
 use axum::middleware::from_fn;
 use http::{HeaderMap, Uri};
 
+use super::guard::Refusal;
 use super::observe::observe;
 use super::operations::{self, Operations};
 use super::{Core, Gateway, dialects, documents, native};
@@ -13,16 +14,20 @@ pub fn router(gateway: Gateway, operations: Operations) -> Router {
     let core = Core::new(gateway);
     let all = dialects::all();
     let refusals = dialects::Refusals::of(&all);
-    let no_such_path = async move |uri: Uri, headers: HeaderMap| {
-        let said = refusals.no_such_path(uri.path(), &headers);
-        said.unwrap_or_else(|| native::no_such_path(&headers))
+    // At the root dialects may share a path: there it is the native API that says no.
+    let refuse = move |refusal: Refusal| {
+        let refusals = refusals.clone();
+        async move |uri: Uri, headers: HeaderMap| {
+            let said = refusals.of_base(refusal, uri.path(), &headers);
+            said.unwrap_or_else(|| native::refuse(refusal, &headers))
+        }
     };
     native::routes(&core)
         .merge(dialects::routes(&all, &core))
         .merge(operations::routes(operations))
         .merge(documents::routes(&all))
-        .fallback(no_such_path)
-        .method_not_allowed_fallback(native::no_such_method)
+        .fallback(refuse(Refusal::NoSuchPath))
+        .method_not_allowed_fallback(refuse(Refusal::NoSuchMethod))
         .layer(from_fn(observe))
 }
 

@@ -70,25 +70,26 @@ impl Refusals {
         Self(dialects.iter().map(|dialect| (dialect.contract.base, dialect.refuse)).collect())
     }
 
-    /// Answers a request for a path below a dialect's base that nothing is at; nothing when the path
-    /// is below no base.
-    pub(crate) fn no_such_path(&self, path: &str, headers: &HeaderMap) -> Option<Response> {
+    /// Says no to a request for a path below a dialect's base; nothing when it is below no base.
+    pub(crate) fn of_base(
+        &self,
+        refusal: Refusal,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> Option<Response> {
         let below = |base: &str| {
             path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         let (_, refuse) = self.0.iter().find(|(base, _)| below(base))?;
-        Some(refuse(Refusal::NoSuchPath, headers))
+        Some(refuse(refusal, headers))
     }
 }
 
 fn mount<V: Voice>(contract: &Contract, core: &Arc<Core>) -> Router {
-    let refuse = |headers: HeaderMap| async move { V::refuse(Refusal::NoSuchMethod, &headers) };
     let guarded = |router: Router<Arc<Core>>| {
         router
             .route_layer(from_fn_with_state(Arc::clone(core), guard::<V>))
             .with_state(Arc::clone(core))
     };
-    // At the root two dialects may share a path, and then neither says which methods it takes.
-    guarded(contract.routes().method_not_allowed_fallback(refuse))
-        .merge(guarded(contract.other_routes()))
+    guarded(contract.routes()).merge(guarded(contract.other_routes()))
 }

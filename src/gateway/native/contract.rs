@@ -11,9 +11,7 @@ use tallybook_projections::queries::{PeriodKind, TimelineItem, UsagePeriod};
 use super::answer::CommandAnswer;
 use super::customers::{CustomerBody, PageBody};
 use super::problem::{PROBLEM_JSON, Problem};
-use super::shapes::{
-    Cursor, IdempotencyKey, IfMatch, Limit, Many, OneOrMany, OrderWord, StatusWord,
-};
+use super::shapes::{Cursor, IfMatch, Limit, Many, OneOrMany, OrderWord, StatusWord};
 use super::usage::{UsageAnswer, UsageBody};
 use super::{commands, customers, history, usage};
 use crate::gateway::body::{JSON, MERGE_PATCH};
@@ -21,6 +19,7 @@ use crate::gateway::contract::{Contract, Operation, Reply, Security};
 use crate::gateway::headers::{
     ALLOW, ETAG, LATER, LINK, LOCATION, PREFERENCE_APPLIED, REPLAYED, RETRY_AFTER, WWW_AUTHENTICATE,
 };
+use crate::gateway::idempotency::IdempotencyKey;
 
 /// Where customers are.
 const CUSTOMERS: &str = "/api/v1/customers";

@@ -70,12 +70,7 @@ impl Voice for Native {
     }
 }
 
-/// Answers a request for a path that nothing is at.
-pub(crate) fn no_such_path(headers: &HeaderMap) -> Response {
-    Native::refuse(Refusal::NoSuchPath, headers)
-}
-
-/// Answers a request with a method that its path does not take.
-pub(crate) async fn no_such_method(headers: HeaderMap) -> Response {
-    Native::refuse(Refusal::NoSuchMethod, &headers)
+/// Says no to a request that no other API answers.
+pub(crate) fn refuse(refusal: Refusal, headers: &HeaderMap) -> Response {
+    Native::refuse(refusal, headers)
 }

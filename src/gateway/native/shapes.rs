@@ -39,16 +39,6 @@ pub(crate) enum StatusWord {
     Archived,
 }
 
-/// A key in quotes, with `\"` and `\\` in it, or bare.
-#[derive(JsonSchema)]
-#[schemars(inline)]
-pub(crate) struct IdempotencyKey(
-    #[schemars(regex(
-        pattern = r#"^([!#-~]([ -~]{0,253}[!-~])?|"([ !#-\[\]-~]|\\["\\]){1,255}")$"#
-    ))]
-    String,
-);
-
 /// One entity tag, or `*` for any.
 #[derive(JsonSchema)]
 #[schemars(inline, example = "\"v7\"", example = "*")]

@@ -72,8 +72,14 @@ pub(super) fn environment(query: &Query, scope: &Scope) -> Result<Asked, RespanE
 /// Reads which customer of the key's environment an address means.
 pub(super) fn customer(name: Name, uri: &Uri, scope: &Scope) -> Result<CustomerKey, RespanError> {
     let asked = environment(&Query::read(uri)?, scope)?;
+    let name = match name {
+        Ok(Path(text)) => Some(text),
+        // There are lists at this path, and the customer of that name.
+        Err(_) if uri.path().trim_end_matches('/').ends_with("/users/list") => Some("list".into()),
+        Err(_) => None,
+    };
     // What can be no key is no customer's.
-    let key = name.ok().and_then(|Path(text)| text.parse().ok());
+    let key = name.and_then(|text| text.parse().ok());
     match (asked, key) {
         (Asked::Ours, Some(key)) => Ok(key),
         (Asked::Ours | Asked::Other, _) => Err(RespanError::not_found()),

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use axum::routing::{MethodRouter, delete, get, patch, post};
 use http::Method;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use tallybook_events::ids::{CustomerKey, Token};
+use tallybook_events::ids::CustomerKey;
 
 use super::asked::RespanEnvironment;
 use super::error::{BadRequest, Detail, Internal, Limited};
-use super::list::{DEFAULT_PAGE_SIZE, ListUsers, MAX_PAGE_SIZE, UserPage, list};
+use super::list::{DEFAULT_PAGE_SIZE, ListUsers, MAX_PAGE, MAX_PAGE_SIZE, UserPage, list};
 use super::listed::Field;
 use super::update::UpdateUser;
 use super::user::User;
@@ -18,6 +18,7 @@ use super::users;
 use crate::gateway::Core;
 use crate::gateway::contract::{Contract, Operation, Reply, Security};
 use crate::gateway::headers::{REPLAYED, RETRY_AFTER, WWW_AUTHENTICATE};
+use crate::gateway::idempotency::IdempotencyKey;
 
 /// What an environment is asked for with.
 const ENVIRONMENT: &str = "Environment. A key opens one: of the other it finds no customer.";
@@ -36,7 +37,6 @@ pub(super) fn contract() -> Contract {
 
 fn update_user() -> Operation {
     let operation = of_user("updateUser", Method::PATCH, patch(users::update))
-        .also_at("/respan/api/users/{customer_identifier}")
         .also_at("/api/users/{customer_identifier}/")
         .also_at("/api/users/{customer_identifier}")
         .summary("Changes a user's profile and budget. It never makes one: usage does.")
@@ -49,14 +49,12 @@ fn update_user() -> Operation {
 
 fn retrieve_user() -> Operation {
     of_user("retrieveUser", Method::GET, get(users::show))
-        .also_at("/respan/api/users/{customer_identifier}")
         .summary("Gives a user's profile and what it used in the current budget period.")
         .answer::<User>(200, "The user.")
 }
 
 fn delete_user() -> Operation {
     let operation = of_user("deleteUser", Method::DELETE, delete(users::delete))
-        .also_at("/respan/api/users/{customer_identifier}")
         .summary("Deletes a user: its identifier is free.")
         .reply(Reply::empty(204, "It is deleted.").with(&[REPLAYED]));
     changes(operation)
@@ -78,6 +76,10 @@ fn list_users() -> Operation {
 
 fn of_user(id: &'static str, method: Method, handler: MethodRouter<Arc<Core>>) -> Operation {
     Operation::new(id, method, "/api/users/{customer_identifier}/", handler)
+        .also_at("/respan/api/users/{customer_identifier}")
+        // Lists have a path of their own there, which would hide the customer of that name.
+        .also_at("/respan/api/users/list/")
+        .also_at("/respan/api/users/list")
         .in_path::<CustomerKey>("customer_identifier", "Your unique identifier for this user.")
         .in_query::<RespanEnvironment>("environment", ENVIRONMENT)
         .answer::<Detail<'_>>(404, "There is no such user.")
@@ -98,7 +100,10 @@ fn refusals() -> Vec<Reply> {
 /// Adds what changes take, and how they may say no, too.
 fn changes(operation: Operation) -> Operation {
     operation
-        .in_header::<Token>("Idempotency-Key", "The caller's key for repeats of this request.")
+        .in_header::<IdempotencyKey>(
+            "Idempotency-Key",
+            "The caller's key for repeats of this request.",
+        )
         .answer::<Detail<'_>>(409, "Another change of this user is under way.")
         .with_headers(&[REPLAYED])
         .answer::<Detail<'_>>(422, "The Idempotency-Key was used for another request.")
@@ -123,7 +128,7 @@ impl JsonSchema for PageNumber {
         "PageNumber".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "integer", "minimum": 1, "maximum": u32::MAX, "default": 1})
+        json_schema!({"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 1})
     }
 }
 

@@ -3,6 +3,7 @@
 //! Pages are numbered, and beyond the last one there is an empty one: the vendor's client library asks
 //! for it. `next` and `previous` are references relative to the address that was asked.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -35,6 +36,8 @@ use crate::keys::KeyScope;
 pub(super) const DEFAULT_PAGE_SIZE: usize = 50;
 /// Most users of a page.
 pub(super) const MAX_PAGE_SIZE: usize = 1_000;
+/// Highest number of a page.
+pub(super) const MAX_PAGE: u64 = 1_000_000_000;
 /// Most customers that are looked at one by one, where the read model cannot sort or filter by itself.
 const MAX_SCANNED: u64 = 20_000;
 /// Days of one question for a customer's activity.
@@ -104,22 +107,19 @@ pub(super) async fn list(
 
 impl Paging {
     fn read(query: &Query) -> Result<Self, RespanError> {
-        let number = |name: &'static str, default: u64| match query.last(name) {
-            None => Ok(default),
-            Some(text) => match text.parse() {
-                Ok(number) if number > 0 => Ok(number),
-                Ok(_) => Err("Ensure this value is greater than or equal to 1."),
-                Err(_) => Err("A valid integer is required."),
-            }
-            .map_err(|says| RespanError::field(name, says)),
+        let number = |name: &'static str, default: u64, most: u64| {
+            let says: Cow<'_, str> = match query.last(name).map(str::parse) {
+                None => return Ok(default),
+                Some(Ok(number)) if (1..=most).contains(&number) => return Ok(number),
+                Some(Ok(0)) => "Ensure this value is greater than or equal to 1.".into(),
+                Some(Ok(_)) => format!("Ensure this value is less than or equal to {most}.").into(),
+                Some(Err(_)) => "A valid integer is required.".into(),
+            };
+            Err(RespanError::field(name, says))
         };
-        let page = number("page", 1)?;
-        let size = number("page_size", DEFAULT_PAGE_SIZE as u64)?;
-        let size = usize::try_from(size).unwrap_or(usize::MAX);
-        if size > MAX_PAGE_SIZE {
-            let says = format!("Ensure this value is less than or equal to {MAX_PAGE_SIZE}.");
-            return Err(RespanError::field("page_size", says));
-        }
+        let page = number("page", 1, MAX_PAGE)?;
+        let size = number("page_size", DEFAULT_PAGE_SIZE as u64, MAX_PAGE_SIZE as u64)?;
+        let size = usize::try_from(size).unwrap_or(MAX_PAGE_SIZE);
         let asked = query.last("sort_by").unwrap_or("-first_seen");
         let (descending, name) =
             asked.strip_prefix('-').map_or((false, asked), |name| (true, name));

@@ -16,6 +16,7 @@ use tallybook_events::text::{Email, MetadataKey, Name};
 use tallybook_events::time::Timestamp;
 
 use super::error::{FieldFault, RespanError};
+use crate::gateway::metadata::AskedMetadata;
 use crate::gateway::moment::{DateOrMoment, moment};
 use crate::gateway::number::{AskedNumber, NoAmount, amount};
 
@@ -32,7 +33,7 @@ pub(super) struct UpdateUser {
     name: Field<Json>,
     /// Custom key-value metadata. It takes the place of all there was.
     #[serde(default)]
-    #[schemars(with = "BTreeMap<MetadataKey, Json>")]
+    #[schemars(with = "AskedMetadata")]
     metadata: Field<Json>,
     /// Spending budget per period in USD. Null removes the limit.
     #[serde(default)]

@@ -15,6 +15,7 @@ use tallybook_events::time::Date;
 
 use super::asked::Tier;
 use super::error::ZeroDriftError;
+use crate::gateway::metadata::AskedMetadata;
 use crate::gateway::moment::{DateOrMoment, date};
 
 /// What may be changed. What is absent stays as it is; unknown members are ignored.
@@ -46,27 +47,25 @@ pub(super) struct UpdateCustomer {
     contract_end: Field<Json>,
     /// Additional metadata. It takes the place of all there was.
     #[serde(default)]
-    #[schemars(with = "BTreeMap<MetadataKey, Json>")]
+    #[schemars(with = "AskedMetadata")]
     metadata: Field<Json>,
 }
 
 /// What a customer is made of. Unknown members are ignored.
 #[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(extend("required" = ["company_name", "contact_email", "tier"]))]
 pub(super) struct CreateCustomer {
     /// Client's company name.
-    #[schemars(with = "Name", length(min = 1))]
     #[serde(default)]
-    #[schemars(required)]
+    #[schemars(with = "Name", length(min = 1))]
     company_name: Field<Json>,
     /// Primary contact email address.
-    #[schemars(with = "Email")]
     #[serde(default)]
-    #[schemars(required)]
+    #[schemars(with = "Email")]
     contact_email: Field<Json>,
     /// Pricing tier.
-    #[schemars(with = "Tier")]
     #[serde(default)]
-    #[schemars(required)]
+    #[schemars(with = "Tier")]
     tier: Field<Json>,
     /// Contract start date (ISO 8601).
     #[serde(default)]
@@ -78,7 +77,7 @@ pub(super) struct CreateCustomer {
     contract_end: Field<Json>,
     /// Additional metadata.
     #[serde(default)]
-    #[schemars(with = "BTreeMap<MetadataKey, Json>")]
+    #[schemars(with = "AskedMetadata")]
     metadata: Field<Json>,
 }
 

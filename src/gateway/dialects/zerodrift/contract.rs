@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use axum::routing::{delete, get, post, put};
 use http::Method;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use tallybook_events::ids::{CustomerId, Token};
+use tallybook_events::ids::CustomerId;
 
 use super::asked::{ShownStatus, Tier};
 use super::changes::{CreateCustomer, UpdateCustomer};
@@ -16,6 +16,7 @@ use super::usage::CustomerUsage;
 use super::{customers, usage};
 use crate::gateway::contract::{Contract, Operation, Reply, Security};
 use crate::gateway::headers::{LINK, REPLAYED, RETRY_AFTER};
+use crate::gateway::idempotency::IdempotencyKey;
 
 /// All customers.
 const CUSTOMERS: &str = "/admin/customers";
@@ -116,7 +117,10 @@ fn of_customer(operation: Operation) -> Operation {
 /// Adds what changes take, and how they may say no, too.
 fn changes(operation: Operation) -> Operation {
     operation
-        .in_header::<Token>("Idempotency-Key", "The caller's key for repeats of this request.")
+        .in_header::<IdempotencyKey>(
+            "Idempotency-Key",
+            "The caller's key for repeats of this request.",
+        )
         .answer::<ErrorBody<'_>>(409, "It is cancelled, or another change of it is under way.")
         .with_headers(&[REPLAYED])
         .answer::<ErrorBody<'_>>(422, "The Idempotency-Key was used for another request.")
