@@ -101,7 +101,11 @@ fn run(arguments: Vec<OsString>) -> anyhow::Result<()> {
     let matches = settings.apply(command)?.get_matches_from(arguments);
     let Cli { common, command } = Cli::from_arg_matches(&matches)?;
     let usual = if matches!(command, Command::Serve(_)) { "info" } else { "warn" };
-    telemetry::start(common.log.as_deref().unwrap_or(usual), common.log_format)?;
+    let mut filter = common.log.unwrap_or_else(|| usual.to_owned());
+    if let Command::Serve(arguments) = &command {
+        filter.push_str(arguments.log_filter());
+    }
+    telemetry::start(&filter, common.log_format)?;
     let format = common.output;
     match command {
         Command::Serve(arguments) => block_on(serve::run(&arguments, &settings)),

@@ -62,6 +62,16 @@ pub(super) struct Arguments {
     /// [default: of its process id]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// Log a line for each request: who, what, how it ended; no paths, bodies or secrets
+    #[arg(long)]
+    access_log: bool,
+}
+
+impl Arguments {
+    /// Gives what is added to the filter of the log.
+    pub(super) const fn log_filter(&self) -> &'static str {
+        if self.access_log { ",tallybook::access=debug" } else { "" }
+    }
 }
 
 /// What a server is started with.

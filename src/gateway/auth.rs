@@ -30,7 +30,7 @@ impl Caller {
     }
 
     /// Gives the key.
-    pub(crate) fn key(&self) -> &ApiKey {
+    pub(crate) fn key(&self) -> &Arc<ApiKey> {
         &self.0
     }
 

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::auth::{self, AuthError, Caller};
 use super::limits::{Allowance, RateExceeded};
-use super::observe::{Panicked, catch_panic};
+use super::observe::{ACCESS_LOG, KeyOfCaller, Panicked, catch_panic};
 use super::{Core, Gateway};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -43,7 +43,7 @@ pub(crate) enum Refusal {
     Unauthorized(AuthError),
     /// The key has sent too many requests.
     RateExceeded(RateExceeded),
-    /// Too many requests are served already. Nothing was done.
+    /// Too many requests are served already, or too many of one key. Nothing was done.
     Overloaded,
     /// The request took too long. If it was a change, it may have been made.
     TimedOut,
@@ -71,16 +71,20 @@ pub(crate) async fn guard<V: Voice>(
     if let Err(refused) = V::screen(&caller, &request) {
         return refused;
     }
-    let key = caller.key();
-    let counted = core.rates.count(&key.id, key.rate_per_second, Instant::now());
-    let mut response = match counted {
-        Ok(_) => {
+    let (key, now) = (Arc::clone(caller.key()), Instant::now());
+    let counted = core.keys.count(&key.id, key.rate_per_second, now);
+    let mut response = match counted.map(|_| core.keys.begin(&key.id, now)) {
+        Ok(Some(_open)) => {
             request.extensions_mut().insert(caller);
             bounded::<V>(&core, request, next).await
         }
+        Ok(None) => V::refuse(Refusal::Overloaded, request.headers()),
         Err(exceeded) => V::refuse(Refusal::RateExceeded(exceeded), request.headers()),
     };
     tell_rate(response.headers_mut(), counted);
+    if tracing::enabled!(target: ACCESS_LOG, tracing::Level::DEBUG) {
+        response.extensions_mut().insert(KeyOfCaller(key.id.clone()));
+    }
     response
 }
 

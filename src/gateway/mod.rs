@@ -25,6 +25,7 @@ pub use tls::{Tls, TlsError};
 
 pub mod server;
 pub mod tls;
+mod connections;
 mod router;
 mod observe;
 pub mod operations;
@@ -105,7 +106,7 @@ impl Default for Timeouts {
 /// The gateway at work: what handlers share.
 pub(crate) struct Core {
     gateway: Gateway,
-    rates: limits::RateLimits,
+    keys: limits::KeyLimits,
     /// One permit for each request that may be served at once.
     room: Semaphore,
     kept: kept::Kept,
@@ -113,7 +114,7 @@ pub(crate) struct Core {
 
 impl Core {
     fn new(gateway: Gateway) -> Arc<Self> {
-        let (rates, room) = (limits::RateLimits::default(), Semaphore::new(MAX_REQUESTS));
-        Arc::new(Self { gateway, rates, room, kept: kept::Kept::default() })
+        let (keys, room) = (limits::KeyLimits::default(), Semaphore::new(MAX_REQUESTS));
+        Arc::new(Self { gateway, keys, room, kept: kept::Kept::default() })
     }
 }

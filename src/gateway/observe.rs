@@ -1,6 +1,9 @@
-//! What is told about every request: metrics with few labels, and one line of log. Neither has
-//! bodies, keys, tokens or paths; the route's pattern stands for the path.
+//! What is told about every request: metrics with few labels, and one line of log where that is asked
+//! for. Neither has bodies, secrets, headers or paths: the route's pattern stands for the path, the id of
+//! the key for the key. The peer's address is that of the connection; what a header says of it (a
+//! proxy's `Forwarded` or `X-Forwarded-For`) anybody can write, so it is told nowhere and decides nothing.
 
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
@@ -10,6 +13,8 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::{Method, StatusCode};
 use metrics::{counter, gauge, histogram};
+
+use crate::keys::KeyId;
 
 /// Number of requests, by route, method and status.
 const REQUESTS: &str = "tallybook_http_requests_total";
@@ -21,7 +26,15 @@ const IN_FLIGHT: &str = "tallybook_http_requests_in_flight";
 const PANICS: &str = "tallybook_http_panics_total";
 
 /// Where the lines of log about requests belong.
-const ACCESS_LOG: &str = "tallybook::access";
+pub(crate) const ACCESS_LOG: &str = "tallybook::access";
+
+/// Where a connection comes from: an extension of its requests.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+/// Whose request was answered: an extension of the answer, while requests are logged.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyOfCaller(pub(crate) KeyId);
 
 /// The route of a request that has none.
 const NO_ROUTE: &str = "none";
@@ -31,6 +44,7 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = method(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
+    let peer = request.extensions().get::<Peer>().copied();
     let in_flight = InFlight::begin();
     let response = match catch_panic(next.run(request)).await {
         Ok(response) => response,
@@ -38,24 +52,41 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
     };
     drop(in_flight);
     let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
-    tell(method, route, response.status(), started.elapsed());
+    let taken = started.elapsed();
+    measure(method, route, response.status(), taken);
+    log(method, route, &response, peer, taken);
     response
 }
 
-fn tell(method: &'static str, route: &str, status: StatusCode, taken: Duration) {
+fn measure(method: &'static str, route: &str, status: StatusCode, taken: Duration) {
     let labels = [("route", route.to_owned()), ("method", method.to_owned())];
     histogram!(REQUEST_SECONDS, &labels).record(taken);
     let [route_label, method_label] = labels;
     let labels = [route_label, method_label, ("status", status.as_str().to_owned())];
     counter!(REQUESTS, &labels).increment(1);
+}
+
+/// Logs a request. One line for each would cost more than many a request: so it is told only where it is
+/// asked for (`serve --access-log`, or the filter `tallybook::access=debug`). Our own failures always are.
+fn log(
+    method: &'static str,
+    route: &str,
+    response: &Response,
+    peer: Option<Peer>,
+    taken: Duration,
+) {
+    let (code, failed) = (response.status().as_u16(), response.status().is_server_error());
+    if !failed && !tracing::enabled!(target: ACCESS_LOG, tracing::Level::DEBUG) {
+        return;
+    }
     let micros = u64::try_from(taken.as_micros()).unwrap_or(u64::MAX);
-    // One line each would cost more than the request itself: ask for them with the filter
-    // `tallybook::access=debug`. Our own failures are always told.
-    let code = status.as_u16();
-    if status.is_server_error() {
-        tracing::warn!(target: ACCESS_LOG, method, route, status = code, micros, "request failed");
+    let peer = peer.map(|Peer(address)| tracing::field::display(address));
+    let key = response.extensions().get::<KeyOfCaller>();
+    let key = key.map(|KeyOfCaller(id)| id.as_str());
+    if failed {
+        tracing::warn!(target: ACCESS_LOG, method, route, status = code, micros, peer, key, "request failed");
     } else {
-        tracing::debug!(target: ACCESS_LOG, method, route, status = code, micros);
+        tracing::debug!(target: ACCESS_LOG, method, route, status = code, micros, peer, key);
     }
 }
 

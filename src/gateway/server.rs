@@ -1,14 +1,12 @@
 //! The listener: connections in, requests to the router, and an end that answers what was accepted.
 //!
-//! Every connection is bounded: in number, in the size and time of a request's head, in idleness.
-//! HTTP/1.1 and HTTP/2 (with prior knowledge) are told apart by their first bytes. With TLS the same
+//! Every connection is bounded: in number, in the size and time of a request's head, in idleness. When
+//! there are as many as there may be, idle ones go to let new ones in. HTTP/1.1 and HTTP/2 (with prior knowledge) are told apart by their first bytes. With TLS the same
 //! bounds hold, and one more on the time of the handshake.
 
 use std::convert::Infallible;
-use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -19,16 +17,19 @@ use hyper::rt::{Read, Write};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use metrics::{counter, gauge};
+use metrics::counter;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+use super::connections::{Activity, Connections, Idleness, Look, OpenConnection, OpenRequest};
+use super::observe::Peer;
 use super::tls::Tls;
 
+/// Most connections at once, unless told otherwise.
+pub const MAX_CONNECTIONS: usize = 16_384;
 /// Most bytes of a request's head, and of the buffer that it is read into.
 const MAX_HEAD: usize = 32 * 1024;
 /// Most headers of a request.
@@ -39,11 +40,9 @@ const MAX_STREAMS: u32 = 256;
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// How long to wait after the system refused to accept a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long a connection that was asked to close may take, when nothing is being answered on it.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long to wait before idle connections are looked for again, when none had gone.
+const SHED_PAUSE: Duration = Duration::from_millis(50);
 
-/// Connections that are open.
-const CONNECTIONS: &str = "tallybook_http_connections";
 /// Connections that were cut because they were too slow.
 const CUT: &str = "tallybook_http_connections_cut_total";
 /// Handshakes of TLS that failed.
@@ -52,7 +51,7 @@ const HANDSHAKES_FAILED: &str = "tallybook_tls_handshakes_failed_total";
 /// Bounds of the listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerLimits {
-    /// Most connections; further ones wait in the system's queue.
+    /// Most connections; for further ones idle ones must go, or they wait in the system's queue.
     pub connections: usize,
     /// How long the handshake of TLS may take.
     pub handshake_timeout: Duration,
@@ -67,7 +66,7 @@ pub struct ServerLimits {
 impl Default for ServerLimits {
     fn default() -> Self {
         Self {
-            connections: 4_096,
+            connections: MAX_CONNECTIONS,
             handshake_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
@@ -98,26 +97,31 @@ pub async fn serve(
     let room = Arc::new(Semaphore::new(limits.connections));
     let serving = Serving { router, limits, tls, stopping };
     let mut connections = JoinSet::new();
+    let mut known = Connections::new();
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
             () = &mut shutdown => break,
-            accepted = accept(&listener, &room) => accepted,
+            accepted = listener.accept() => accepted,
             Some(_) = connections.join_next() => continue,
         };
-        match accepted {
-            Ok((stream, permit)) => {
-                let served = serve_stream(stream, serving.clone());
-                connections.spawn(async move {
-                    served.await;
-                    drop(permit);
-                });
-            }
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "cannot accept");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
             }
-        }
+        };
+        let place = tokio::select! {
+            () = &mut shutdown => break,
+            place = place(&room, &mut known, &mut connections) => place,
+        };
+        let served = serve_stream(stream, known.begin(), serving.clone());
+        connections.spawn(async move {
+            served.await;
+            drop(place);
+        });
     }
     drop(listener);
     // Without a receiver there is no connection to tell.
@@ -132,45 +136,32 @@ pub async fn serve(
     cut
 }
 
-async fn accept(
-    listener: &TcpListener,
+/// Waits for a place for a connection. When there is none, idle ones must go.
+async fn place(
     room: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, permit))
-}
-
-/// What happens on one connection, for the watch over its idleness.
-#[derive(Debug, Default)]
-struct Activity {
-    begun: AtomicU64,
-    open: AtomicUsize,
-}
-
-/// One request on a connection, until its answer is there or its caller has gone.
-struct OpenRequest(Arc<Activity>);
-
-impl OpenRequest {
-    fn begin(activity: &Arc<Activity>) -> Self {
-        activity.begun.fetch_add(1, Ordering::Relaxed);
-        activity.open.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(activity))
+    known: &mut Connections,
+    connections: &mut JoinSet<()>,
+) -> OwnedSemaphorePermit {
+    loop {
+        if let Ok(place) = Arc::clone(room).try_acquire_owned() {
+            return place;
+        }
+        known.shed();
+        tokio::select! {
+            Some(_) = connections.join_next() => {}
+            () = tokio::time::sleep(SHED_PAUSE) => {}
+        }
     }
 }
 
-impl Drop for OpenRequest {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-async fn serve_stream(stream: TcpStream, mut serving: Serving) {
+async fn serve_stream(stream: TcpStream, activity: Arc<Activity>, mut serving: Serving) {
     // Only costs time when it fails.
     let _ = stream.set_nodelay(true);
     let _counted = OpenConnection::begin();
+    // Without one it has gone already.
+    let peer = stream.peer_addr().ok().map(Peer);
     let Some(tls) = serving.tls.take() else {
-        return serve_connection(TokioIo::new(stream), serving).await;
+        return serve_connection(TokioIo::new(stream), peer, activity, serving).await;
     };
     let handshake = TlsAcceptor::from(tls.config()).accept(stream);
     let handshake = tokio::time::timeout(serving.limits.handshake_timeout, handshake);
@@ -178,9 +169,10 @@ async fn serve_stream(stream: TcpStream, mut serving: Serving) {
         done = handshake => done,
         // Nothing was asked on it yet.
         _ = serving.stopping.changed() => return,
+        () = activity.told_to_go() => return,
     };
     match stream {
-        Ok(Ok(stream)) => serve_connection(TokioIo::new(stream), serving).await,
+        Ok(Ok(stream)) => serve_connection(TokioIo::new(stream), peer, activity, serving).await,
         // The caller's: it speaks no TLS, or none that is taken here, or does not trust us.
         Ok(Err(error)) => {
             counter!(HANDSHAKES_FAILED).increment(1);
@@ -190,13 +182,19 @@ async fn serve_stream(stream: TcpStream, mut serving: Serving) {
     }
 }
 
-async fn serve_connection<S>(stream: S, serving: Serving)
-where
+async fn serve_connection<S>(
+    stream: S,
+    peer: Option<Peer>,
+    activity: Arc<Activity>,
+    serving: Serving,
+) where
     S: Read + Write + Unpin + Send + 'static,
 {
     let Serving { router, limits, mut stopping, .. } = serving;
-    let activity = Arc::new(Activity::default());
-    let service = service_fn(|request: Request<Incoming>| {
+    let service = service_fn(|mut request: Request<Incoming>| {
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
         let open = OpenRequest::begin(&activity);
         let answer = router.clone().oneshot(request);
         async move {
@@ -219,6 +217,11 @@ where
                 idleness.close();
                 connection.as_mut().graceful_shutdown();
             }
+            () = activity.told_to_go() => match idleness.go(&activity) {
+                Look::Busy => {}
+                Look::AskToClose => connection.as_mut().graceful_shutdown(),
+                Look::Cut => return,
+            },
             () = tokio::time::sleep_until(idleness.next_look) => match idleness.look(&activity) {
                 Look::Busy => {}
                 Look::AskToClose => connection.as_mut().graceful_shutdown(),
@@ -236,6 +239,8 @@ fn builder(limits: ServerLimits) -> auto::Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
+        // Who has said all may wait for the answer.
+        .half_close(true)
         .header_read_timeout(limits.idle_timeout)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD);
@@ -249,71 +254,6 @@ fn builder(limits: ServerLimits) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// What is to become of a connection that was looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Look {
-    /// It is in use.
-    Busy,
-    /// Nothing has come for long: let it end what it does and close.
-    AskToClose,
-    /// It had its time.
-    Cut,
-}
-
-/// The watch over one connection: when to look at it next, and what was seen then.
-#[derive(Debug)]
-struct Idleness {
-    idle_timeout: Duration,
-    next_look: Instant,
-    seen: u64,
-    closing: bool,
-}
-
-impl Idleness {
-    fn new(limits: ServerLimits) -> Self {
-        let next_look = Instant::now() + limits.head_timeout;
-        Self { idle_timeout: limits.idle_timeout, next_look, seen: 0, closing: false }
-    }
-
-    /// The connection was asked to close.
-    fn close(&mut self) {
-        self.closing = true;
-        self.next_look = Instant::now() + CLOSE_TIMEOUT;
-    }
-
-    fn look(&mut self, activity: &Activity) -> Look {
-        let begun = activity.begun.load(Ordering::Relaxed);
-        let answering = activity.open.load(Ordering::Relaxed) > 0;
-        if begun == 0 || (self.closing && !answering) {
-            return Look::Cut;
-        }
-        if !answering && begun == self.seen {
-            self.close();
-            return Look::AskToClose;
-        }
-        self.seen = begun;
-        let until = if self.closing { CLOSE_TIMEOUT } else { self.idle_timeout };
-        self.next_look = Instant::now() + until;
-        Look::Busy
-    }
-}
-
-/// Counts a connection as open until dropped.
-struct OpenConnection;
-
-impl OpenConnection {
-    fn begin() -> Self {
-        gauge!(CONNECTIONS).increment(1);
-        Self
-    }
-}
-
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        gauge!(CONNECTIONS).decrement(1);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{Read as _, Write as _};
@@ -321,6 +261,7 @@ mod tests {
 
     use tokio::sync::oneshot;
     use tokio::task::JoinHandle;
+    use tokio::time::Instant;
 
     use super::*;
     use crate::gateway::testing::Fixture;
@@ -542,8 +483,49 @@ mod tests {
         assert_eq!(fixture.inbox.asked().len(), 1);
         drop(held);
         for client in clients {
-            assert!(client.await.unwrap().starts_with("HTTP/1.1 200 OK"));
+            let answer = client.await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer:?}");
         }
+        assert_eq!(running.stop().await, 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn idle_connections_make_room_for_new_ones() {
+        let fixture = Fixture::new();
+        let limits = ServerLimits { connections: 4, ..ServerLimits::default() };
+        let running = Running::start(&fixture, limits).await;
+        let began = Instant::now();
+        let mut idle: Vec<Stream> = Vec::new();
+        for _ in 0..12 {
+            idle.push(running.connect());
+            let asks = running.connect();
+            let request = "GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+            let answer = tokio::task::spawn_blocking(move || exchange(asks, request)).await;
+            assert!(answer.unwrap().starts_with("HTTP/1.1 200 OK"));
+        }
+        assert!(began.elapsed() < limits.head_timeout, "{:?}", began.elapsed());
+        let first = idle.remove(0);
+        let told = tokio::task::spawn_blocking(move || exchange_nothing(first)).await;
+        assert_eq!(told.unwrap(), "", "the one that was idle for longest had to go");
+        drop(idle);
+        assert_eq!(running.stop().await, 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn who_has_said_all_still_gets_the_answer() {
+        let fixture = Fixture::new();
+        let running = Running::start(&fixture, ServerLimits::default()).await;
+        let held = fixture.inbox.gate.lock().await;
+        let (mut stream, request) = (running.connect(), patch(&fixture));
+        let client = tokio::task::spawn_blocking(move || {
+            stream.write_all(request.as_bytes()).unwrap();
+            stream.shutdown(std::net::Shutdown::Write).unwrap();
+            exchange_nothing(stream)
+        });
+        until(|| !fixture.inbox.asked().is_empty()).await;
+        drop(held);
+        let answer = client.await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with('}'), "{answer}");
         assert_eq!(running.stop().await, 0);
     }
 

@@ -7,6 +7,7 @@ use http::{Method, Request};
 use tallybook_events::time::Timestamp;
 
 use crate::gateway::MAX_REQUESTS;
+use crate::gateway::limits::MAX_OF_ONE_KEY;
 use crate::gateway::testing::{FakeQueries, Fixture, accepted, acme, document};
 
 const ACME: &str = "/api/v1/customers/acme";
@@ -177,13 +178,38 @@ async fn a_key_that_sends_too_much_is_refused_before_anything_else() {
 async fn more_requests_than_there_is_room_for_are_told_to_come_again() {
     let fixture = Fixture::new();
     let held = fixture.inbox.gate.lock().await;
-    let waiting = (0..MAX_REQUESTS).map(|_| fixture.call(Method::PATCH, ACME, "{}"));
+    // No key has all the room: two fill it.
+    let keys = [fixture.key.clone(), fixture.make_key("u", "live", "admin", 0).reveal()];
+    let patch = |at: usize| {
+        let request = Request::patch(ACME).header("x-api-key", &keys[at % 2]);
+        let request = request.header("content-type", "application/json");
+        fixture.send(request.body(Body::from("{}")).unwrap())
+    };
+    let waiting = (0..MAX_REQUESTS).map(patch);
     let mut waiting = futures_util::future::join_all(waiting);
     assert!((&mut waiting).now_or_never().is_none(), "none is answered");
     let got = fixture.get(ACME).await;
     assert_eq!(got.problem(), (503, "overloaded".into(), None));
     assert_eq!(got.header("retry-after"), Some("1"));
     assert_eq!(fixture.get("/livez").await.status, 200, "the operator is let in");
+    drop(held);
+    let answered = waiting.await;
+    assert!(answered.iter().step_by(2).all(|got| got.status == 200));
+    assert_eq!(fixture.get(ACME).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_key_that_takes_half_of_the_room_leaves_the_rest_to_others() {
+    let fixture = Fixture::new();
+    let held = fixture.inbox.gate.lock().await;
+    let waiting = (0..MAX_OF_ONE_KEY).map(|_| fixture.call(Method::PATCH, ACME, "{}"));
+    let mut waiting = futures_util::future::join_all(waiting);
+    assert!((&mut waiting).now_or_never().is_none(), "none is answered");
+    let got = fixture.get(ACME).await;
+    assert_eq!(got.problem(), (503, "overloaded".into(), None));
+    assert_eq!(got.header("retry-after"), Some("1"));
+    let other = fixture.make_key("t", "live", "read", 0).reveal();
+    assert_eq!(fixture.send(get(ACME, &[("x-api-key", &other)])).await.status, 200);
     drop(held);
     assert!(waiting.await.iter().all(|got| got.status == 200));
     assert_eq!(fixture.get(ACME).await.status, 200);
