@@ -186,6 +186,20 @@ pub enum RejectionCode {
     TooManyLinks,
     /// A customer id that is not ours to give.
     CustomerIdRefused,
+    /// The plan is attached already.
+    PlanAttached,
+    /// No such plan is attached.
+    UnknownPlan,
+    /// A plan or purchase breaks a rule.
+    PlanInvalid,
+    /// Another purchase was recorded under that id.
+    PurchaseExists,
+    /// No such grant is in force.
+    UnknownGrant,
+    /// A grant or flag breaks a rule.
+    GrantInvalid,
+    /// More plans, purchases, grants or flags than a customer may have.
+    TooManyEntitlements,
     /// A follow-up that nothing waits for.
     NothingHeld,
     /// The rules failed on this command. It changed nothing; others go on.
@@ -225,6 +239,13 @@ impl RejectionCode {
             Self::CustomerHasSubscriptions => "customer_has_subscriptions",
             Self::TooManyLinks => "too_many_links",
             Self::CustomerIdRefused => "customer_id_refused",
+            Self::PlanAttached => "plan_attached",
+            Self::UnknownPlan => "unknown_plan",
+            Self::PlanInvalid => "plan_invalid",
+            Self::PurchaseExists => "purchase_exists",
+            Self::UnknownGrant => "unknown_grant",
+            Self::GrantInvalid => "grant_invalid",
+            Self::TooManyEntitlements => "too_many_entitlements",
             Self::NothingHeld => "nothing_held",
             Self::InternalFault => "internal_fault",
         }

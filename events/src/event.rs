@@ -3,6 +3,10 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::customer::entitlements::{
+    AutoTopupTriggered, BalanceGranted, BalanceLimitReached, FlagCleared, FlagSet, GrantRevoked,
+    PlanAttached, PlanCanceled, PlanChanged, PurchaseRecorded, UsageAlertTriggered,
+};
 use crate::customer::{
     BillingControlsSet, BudgetSet, BudgetThresholdReached, ContractSet, CustomerArchived,
     CustomerCreated, CustomerUpdated, KeyChanged, KeyClaimed, KeyReleased, ParentChanged,
@@ -52,6 +56,39 @@ pub enum Event {
     /// The customer takes no changes any more.
     #[serde(rename = "CustomerArchived.v1")]
     CustomerArchived(CustomerArchived),
+    /// A plan was attached.
+    #[serde(rename = "PlanAttached.v1")]
+    PlanAttached(PlanAttached),
+    /// Facts of an attached plan changed.
+    #[serde(rename = "PlanChanged.v1")]
+    PlanChanged(Box<PlanChanged>),
+    /// A plan was cancelled.
+    #[serde(rename = "PlanCanceled.v1")]
+    PlanCanceled(PlanCanceled),
+    /// Something was bought once.
+    #[serde(rename = "PurchaseRecorded.v1")]
+    PurchaseRecorded(PurchaseRecorded),
+    /// A balance was granted, or changed.
+    #[serde(rename = "BalanceGranted.v1")]
+    BalanceGranted(Box<BalanceGranted>),
+    /// A grant was taken back.
+    #[serde(rename = "GrantRevoked.v1")]
+    GrantRevoked(Box<GrantRevoked>),
+    /// A feature was switched on.
+    #[serde(rename = "FlagSet.v1")]
+    FlagSet(FlagSet),
+    /// A feature was switched off.
+    #[serde(rename = "FlagCleared.v1")]
+    FlagCleared(FlagCleared),
+    /// A balance fell below the threshold of an auto top-up.
+    #[serde(rename = "AutoTopupTriggered.v1")]
+    AutoTopupTriggered(AutoTopupTriggered),
+    /// The level of a usage alert was reached.
+    #[serde(rename = "UsageAlertTriggered.v1")]
+    UsageAlertTriggered(UsageAlertTriggered),
+    /// Nothing is left of a balance.
+    #[serde(rename = "BalanceLimitReached.v1")]
+    BalanceLimitReached(BalanceLimitReached),
     /// A slot gave its key away.
     #[serde(rename = "KeyClaimed.v1")]
     KeyClaimed(KeyClaimed),
@@ -77,6 +114,17 @@ impl Event {
             Self::UsageRecorded(_) => "UsageRecorded.v1",
             Self::BudgetThresholdReached(_) => "BudgetThresholdReached.v1",
             Self::CustomerArchived(_) => "CustomerArchived.v1",
+            Self::PlanAttached(_) => "PlanAttached.v1",
+            Self::PlanChanged(_) => "PlanChanged.v1",
+            Self::PlanCanceled(_) => "PlanCanceled.v1",
+            Self::PurchaseRecorded(_) => "PurchaseRecorded.v1",
+            Self::BalanceGranted(_) => "BalanceGranted.v1",
+            Self::GrantRevoked(_) => "GrantRevoked.v1",
+            Self::FlagSet(_) => "FlagSet.v1",
+            Self::FlagCleared(_) => "FlagCleared.v1",
+            Self::AutoTopupTriggered(_) => "AutoTopupTriggered.v1",
+            Self::UsageAlertTriggered(_) => "UsageAlertTriggered.v1",
+            Self::BalanceLimitReached(_) => "BalanceLimitReached.v1",
             Self::KeyClaimed(_) => "KeyClaimed.v1",
             Self::KeyReleased(_) => "KeyReleased.v1",
         }

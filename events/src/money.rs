@@ -163,6 +163,12 @@ impl Total {
         self.0
     }
 
+    /// Gives the total in units of 10^-12; what is smaller is left out.
+    pub fn trillionths(self) -> i128 {
+        let decimal = self.0.trunc_with_scale(MAX_SCALE);
+        decimal.mantissa() * POWERS_OF_TEN[(MAX_SCALE - decimal.scale()) as usize]
+    }
+
     /// Makes a total of units of 10^-12; nothing when that has more than 28 digits.
     #[must_use]
     pub fn from_trillionths(units: i128) -> Option<Self> {

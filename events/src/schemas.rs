@@ -13,14 +13,32 @@ use serde_json::{Map, Value, json};
 
 use crate::chain::Head;
 use crate::command::{Claim, CommandDraft, CommandType, CustomerPatch, MAX_REPORTS};
+use crate::customer::entitlements::{
+    Cancellation, FlagAsked, GrantAsked, PlanAsked, PlanPatch, PurchaseAsked,
+};
 use crate::customer::{CustomerDocument, UsageReport};
 use crate::decision::{Outcome, SourceRef};
 use crate::event::Event;
+use crate::ids::{Meter, Token};
 use crate::time::Timestamp;
 use crate::versions::{self, EventVersion};
 
 /// The members of [`CommandDraft`] that belong to some types of commands only.
-const BODY_MEMBERS: [&str; 4] = ["patch", "reports", "claim", "granted"];
+const BODY_MEMBERS: [&str; 13] = [
+    "patch",
+    "reports",
+    "claim",
+    "granted",
+    "plan",
+    "plan_id",
+    "change",
+    "cancellation",
+    "purchase",
+    "grant",
+    "grant_id",
+    "flag",
+    "feature_id",
+];
 
 /// Gives all schemas with their names: `events/schemas/{name}.json` is the same.
 pub fn all() -> Vec<(&'static str, Schema)> {
@@ -80,6 +98,22 @@ pub fn asked(kind: CommandType, generator: &mut SchemaGenerator) -> Schema {
             vec![("claim", claim)]
         }
         CommandType::SettleClaim => vec![("claim", claim), ("granted", granted)],
+        CommandType::AttachPlan => vec![("plan", generator.subschema_for::<PlanAsked>())],
+        CommandType::UpdatePlan => vec![
+            ("plan_id", generator.subschema_for::<Token>()),
+            ("change", generator.subschema_for::<PlanPatch>()),
+        ],
+        CommandType::CancelPlan => vec![
+            ("plan_id", generator.subschema_for::<Token>()),
+            ("cancellation", generator.subschema_for::<Cancellation>()),
+        ],
+        CommandType::RecordPurchase => {
+            vec![("purchase", generator.subschema_for::<PurchaseAsked>())]
+        }
+        CommandType::GrantBalance => vec![("grant", generator.subschema_for::<GrantAsked>())],
+        CommandType::RevokeGrant => vec![("grant_id", generator.subschema_for::<Token>())],
+        CommandType::SetFlag => vec![("flag", generator.subschema_for::<FlagAsked>())],
+        CommandType::ClearFlag => vec![("feature_id", generator.subschema_for::<Meter>())],
     };
     let mut schema = CommandDraft::json_schema(generator);
     for member in BODY_MEMBERS {
@@ -87,7 +121,7 @@ pub fn asked(kind: CommandType, generator: &mut SchemaGenerator) -> Schema {
     }
     for (member, member_schema) in body {
         member_of(&mut schema, "properties").insert(member.to_owned(), member_schema.to_value());
-        if kind != CommandType::CreateCustomer {
+        if kind != CommandType::CreateCustomer && member != "cancellation" {
             require(&mut schema, member);
         }
     }
@@ -108,6 +142,14 @@ fn asks(kind: CommandType) -> &'static str {
             "Sent by Tallybook itself, to a slot: a holder gives a key back."
         }
         CommandType::SettleRelease => "Sent by Tallybook itself: a slot has its key back.",
+        CommandType::AttachPlan => "Attach a plan, with the grants and flags that come with it.",
+        CommandType::UpdatePlan => "Change facts of an attached plan: a JSON merge patch.",
+        CommandType::CancelPlan => "Cancel an attached plan; what came with it ends with it.",
+        CommandType::RecordPurchase => "Record a purchase, with what comes with it.",
+        CommandType::GrantBalance => "Grant a balance of a feature, or change it.",
+        CommandType::RevokeGrant => "Take a grant back.",
+        CommandType::SetFlag => "Switch a feature on.",
+        CommandType::ClearFlag => "Switch a feature off.",
     }
 }
 

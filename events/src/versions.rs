@@ -7,6 +7,10 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 
+use crate::customer::entitlements::{
+    AutoTopupTriggered, BalanceGranted, BalanceLimitReached, FlagCleared, FlagSet, GrantRevoked,
+    PlanAttached, PlanCanceled, PlanChanged, PurchaseRecorded, UsageAlertTriggered,
+};
 use crate::customer::{
     BillingControlsSet, BudgetSet, BudgetThresholdReached, ContractSet, CustomerArchived,
     CustomerCreated, CustomerUpdated, KeyChanged, KeyClaimed, KeyReleased, ParentChanged,
@@ -44,6 +48,23 @@ pub const ALL: &[EventVersion] = &[
         body(t).map(Event::BudgetThresholdReached)
     }),
     version::<CustomerArchived>("CustomerArchived.v1", |t| body(t).map(Event::CustomerArchived)),
+    version::<PlanAttached>("PlanAttached.v1", |t| body(t).map(Event::PlanAttached)),
+    version::<PlanChanged>("PlanChanged.v1", |t| body(t).map(Event::PlanChanged)),
+    version::<PlanCanceled>("PlanCanceled.v1", |t| body(t).map(Event::PlanCanceled)),
+    version::<PurchaseRecorded>("PurchaseRecorded.v1", |t| body(t).map(Event::PurchaseRecorded)),
+    version::<BalanceGranted>("BalanceGranted.v1", |t| body(t).map(Event::BalanceGranted)),
+    version::<GrantRevoked>("GrantRevoked.v1", |t| body(t).map(Event::GrantRevoked)),
+    version::<FlagSet>("FlagSet.v1", |t| body(t).map(Event::FlagSet)),
+    version::<FlagCleared>("FlagCleared.v1", |t| body(t).map(Event::FlagCleared)),
+    version::<AutoTopupTriggered>("AutoTopupTriggered.v1", |t| {
+        body(t).map(Event::AutoTopupTriggered)
+    }),
+    version::<UsageAlertTriggered>("UsageAlertTriggered.v1", |t| {
+        body(t).map(Event::UsageAlertTriggered)
+    }),
+    version::<BalanceLimitReached>("BalanceLimitReached.v1", |t| {
+        body(t).map(Event::BalanceLimitReached)
+    }),
     version::<KeyClaimed>("KeyClaimed.v1", |t| body(t).map(Event::KeyClaimed)),
     version::<KeyReleased>("KeyReleased.v1", |t| body(t).map(Event::KeyReleased)),
 ];

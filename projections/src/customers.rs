@@ -1,6 +1,7 @@
 //! Customers: how each one stands now.
 
 use serde::{Deserialize, Serialize};
+use tallybook_events::customer::entitlements::EntitlementFacts;
 use tallybook_events::customer::{
     BillingControls, Budget, Contract, CustomerCreated, CustomerDocument, Identity, Policy,
     Profile, UsageSummary,
@@ -33,6 +34,8 @@ pub struct CustomerRow {
     pub archived_at: Option<Timestamp>,
     /// All else.
     pub groups: Groups,
+    /// Plans, purchases, grants and flags, if there ever were any. No part of the document.
+    pub entitlements: Option<Box<EntitlementFacts>>,
 }
 
 /// The groups of the customer document, kept as one JSON text.
@@ -102,6 +105,7 @@ impl CustomerRow {
             updated_at: at,
             archived_at: None,
             groups: Groups::default(),
+            entitlements: None,
         }
     }
 
@@ -112,6 +116,9 @@ impl CustomerRow {
             Event::CustomerCreated(_) => return RowChange::Born,
             Event::UsageRecorded(_)
             | Event::BudgetThresholdReached(_)
+            | Event::AutoTopupTriggered(_)
+            | Event::UsageAlertTriggered(_)
+            | Event::BalanceLimitReached(_)
             | Event::KeyClaimed(_)
             | Event::KeyReleased(_) => return RowChange::Counted,
             Event::CustomerUpdated(updated) => {
@@ -125,6 +132,14 @@ impl CustomerRow {
             Event::PolicyChanged(changed) => groups.policy.clone_from(&changed.to),
             Event::BillingControlsSet(set) => groups.billing_controls.clone_from(&set.to),
             Event::ParentChanged(changed) => groups.identity.parent = changed.to,
+            Event::PlanAttached(_)
+            | Event::PlanChanged(_)
+            | Event::PlanCanceled(_)
+            | Event::PurchaseRecorded(_)
+            | Event::BalanceGranted(_)
+            | Event::GrantRevoked(_)
+            | Event::FlagSet(_)
+            | Event::FlagCleared(_) => self.entitle(event, at),
             Event::TierChanged(changed) => {
                 changed.apply(&mut groups.contract);
                 return RowChange::Listed;
@@ -144,6 +159,42 @@ impl CustomerRow {
             }
         }
         RowChange::Groups
+    }
+}
+
+impl CustomerRow {
+    /// Makes the change of entitlements that an event tells of.
+    fn entitle(&mut self, event: &Event, at: Timestamp) {
+        let facts = self.entitlements.get_or_insert_default();
+        // What is counted anew for grants that moved is found out where usage is counted.
+        match event {
+            Event::PlanAttached(attached) => attached.apply(facts, at),
+            Event::PlanChanged(changed) => drop(changed.apply(facts, at)),
+            Event::PlanCanceled(canceled) => drop(canceled.apply(facts, at)),
+            Event::PurchaseRecorded(recorded) => recorded.apply(facts, at),
+            Event::BalanceGranted(granted) => drop(granted.apply(facts, at)),
+            Event::GrantRevoked(revoked) => drop(revoked.apply(facts, at)),
+            Event::FlagSet(set) => set.apply(facts, at),
+            Event::FlagCleared(cleared) => cleared.apply(facts),
+            Event::CustomerCreated(_)
+            | Event::CustomerUpdated(_)
+            | Event::TierChanged(_)
+            | Event::StatusChanged(_)
+            | Event::ContractSet(_)
+            | Event::BudgetSet(_)
+            | Event::PolicyChanged(_)
+            | Event::BillingControlsSet(_)
+            | Event::KeyChanged(_)
+            | Event::ParentChanged(_)
+            | Event::UsageRecorded(_)
+            | Event::BudgetThresholdReached(_)
+            | Event::AutoTopupTriggered(_)
+            | Event::UsageAlertTriggered(_)
+            | Event::BalanceLimitReached(_)
+            | Event::CustomerArchived(_)
+            | Event::KeyClaimed(_)
+            | Event::KeyReleased(_) => {}
+        }
     }
 }
 
@@ -213,6 +264,7 @@ mod tests {
             updated_at: at("2026-11-01"),
             archived_at: None,
             groups: Groups::default(),
+            entitlements: None,
         }
     }
 

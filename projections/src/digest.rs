@@ -5,7 +5,9 @@ use std::fmt;
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use tallybook_events::ids::{Actor, CommandId, CustomerId};
+use tallybook_events::customer::entitlements::Segment;
+use tallybook_events::ids::{Actor, CommandId, CustomerId, Meter};
+use tallybook_events::money::Total;
 use tallybook_events::time::Timestamp;
 
 use crate::commands::CommandRow;
@@ -24,6 +26,8 @@ pub struct ModelsDigest {
     pub timeline: TableDigest,
     /// Of the commands, by id, tenant, environment and partition.
     pub commands: TableDigest,
+    /// Of what was used of features, by customer, feature and start.
+    pub feature_usage: TableDigest,
 }
 
 /// SHA-256 over the rows of one read model.
@@ -46,7 +50,13 @@ impl fmt::Debug for TableDigest {
 impl fmt::Display for ModelsDigest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut all = Sha256::new();
-        for table in [&self.customers, &self.period_usage, &self.timeline, &self.commands] {
+        for table in [
+            &self.customers,
+            &self.period_usage,
+            &self.timeline,
+            &self.commands,
+            &self.feature_usage,
+        ] {
             all.update(table.sha256);
         }
         all.finalize().iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
@@ -83,7 +93,8 @@ impl Digester {
     pub fn customer(&mut self, row: &CustomerRow) {
         let times = (row.key_since, row.created_at, row.updated_at, row.archived_at);
         let scope = (&row.scope.tenant, row.scope.environment);
-        self.line(&(row.id, scope, &row.key, row.version, times, &row.groups));
+        let facts = (&row.groups, &row.entitlements);
+        self.line(&(row.id, scope, &row.key, row.version, times, facts));
     }
 
     /// Takes in a row of the ledger.
@@ -109,6 +120,13 @@ impl Digester {
     pub fn command(&mut self, row: &CommandRow) {
         let CommandRow { scope, command_id, place: _, decided_at, outcome } = row;
         self.line(&(command_id, &scope.tenant, scope.environment, decided_at, outcome));
+    }
+
+    /// Takes in what was used of a feature.
+    pub fn segment(&mut self, customer: CustomerId, feature: &Meter, segment: &Segment) {
+        let &Segment { start, last, used } = segment;
+        let used = Total::from_trillionths(used);
+        self.line(&(customer, feature, start, last, used));
     }
 
     /// Gives the digest of all that was taken in.

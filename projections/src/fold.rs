@@ -1,9 +1,12 @@
 //! One customer while it is folded: its row and its ledger, from one decision to the next.
 
 use tallybook_events::customer::CustomerDocument;
+use tallybook_events::customer::entitlements::EntitlementFacts;
+use tallybook_events::ids::Meter;
 use tallybook_events::time::Timestamp;
 
 use crate::customers::{CustomerRow, Customers, RowChange};
+use crate::feature_usage::FeatureUsage;
 use crate::ledger::LedgerSource;
 use crate::ledger::working::Ledger;
 use crate::period_usage::PeriodUsage;
@@ -14,18 +17,21 @@ use crate::projection::{Facts, Projection as _};
 pub struct CustomerFold {
     row: Option<CustomerRow>,
     ledger: Ledger,
+    features: FeatureUsage,
     change: RowChange,
 }
 
 impl CustomerFold {
     /// Begins with nothing: the customer is not born yet.
     pub fn unborn() -> Self {
-        Self { row: None, ledger: Ledger::unborn(), change: RowChange::Nothing }
+        let features = FeatureUsage::default();
+        Self { row: None, ledger: Ledger::unborn(), features, change: RowChange::Nothing }
     }
 
     /// Goes on from a row that is stored; of its ledger nothing is read yet.
     pub fn stored(row: CustomerRow) -> Self {
-        Self { row: Some(row), ledger: Ledger::default(), change: RowChange::Nothing }
+        let (ledger, features) = (Ledger::default(), FeatureUsage::default());
+        Self { row: Some(row), ledger, features, change: RowChange::Nothing }
     }
 
     /// Gives the version of the customer, 0 before its birth.
@@ -46,7 +52,20 @@ impl CustomerFold {
         for change in PeriodUsage::apply(&mut budget, facts) {
             self.ledger.make(&change, source)?;
         }
+        let entitled =
+            |row: &Option<CustomerRow>| row.as_ref().is_some_and(|row| row.entitlements.is_some());
+        let counted: Vec<Meter> = match self.row.as_ref().and_then(|row| row.entitlements.as_ref())
+        {
+            Some(entitlements) => entitlements.features().into_iter().cloned().collect(),
+            None => Vec::new(),
+        };
+        let before = entitled(&self.row);
         let changed = Customers::apply(&mut self.row, facts).into_iter().max();
+        if before || entitled(&self.row) {
+            let nothing = EntitlementFacts::default();
+            let after = self.row.as_ref().and_then(|row| row.entitlements.as_deref());
+            self.features.apply(&counted, after.unwrap_or(&nothing), facts, source)?;
+        }
         self.change = self.change.max(changed.unwrap_or_default());
         Ok(())
     }
@@ -61,9 +80,15 @@ impl CustomerFold {
         &self.ledger
     }
 
+    /// Gives what was used of features.
+    pub const fn features(&self) -> &FeatureUsage {
+        &self.features
+    }
+
     /// Notes that all is written.
     pub fn written(&mut self) {
         self.change = RowChange::Nothing;
+        self.features.written();
         self.ledger.written();
     }
 

@@ -1,6 +1,7 @@
 //! The read side of Tallybook: decisions folded into rows, rows turned into answers.
 //!
-//! - [`projection`]: what a fold is. The folds: [`customers`], [`period_usage`], [`timeline`],
+//! - [`projection`]: what a fold is. The folds: [`customers`], [`period_usage`], [`feature_usage`],
+//!   [`timeline`],
 //!   [`commands`].
 //! - [`ledger`] and [`fold`]: one customer while it is folded, whatever store its rows are in.
 //! - [`store`]: where rows are kept: the port, and its adapters. [`digest`]: one number for all rows.
@@ -9,6 +10,7 @@
 pub mod projection;
 pub mod customers;
 pub mod period_usage;
+pub mod feature_usage;
 pub mod timeline;
 pub mod commands;
 pub mod ledger;

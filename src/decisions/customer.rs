@@ -12,6 +12,7 @@ use tallybook_events::ids::{CustomerId, CustomerKey, Scope};
 use tallybook_events::money::Total;
 use tallybook_events::time::Timestamp;
 
+use super::entitlements::Entitled;
 use super::usage::{self, Usage};
 
 /// A customer, as far as rules need it.
@@ -38,6 +39,7 @@ pub struct Customer {
     billing_controls: Rare<BillingControls>,
     identity: Rare<Identity>,
     usage: Rare<Usage>,
+    entitled: Rare<Entitled>,
 }
 
 /// Facts that take room only when they differ from the empty ones.
@@ -47,6 +49,7 @@ static NO_PROFILE: LazyLock<Profile> = LazyLock::new(Profile::default);
 static NO_CONTRACT: LazyLock<Contract> = LazyLock::new(Contract::default);
 static NO_CONTROLS: LazyLock<BillingControls> = LazyLock::new(BillingControls::default);
 static NO_IDENTITY: LazyLock<Identity> = LazyLock::new(Identity::default);
+static NO_ENTITLEMENTS: LazyLock<Entitled> = LazyLock::new(Entitled::default);
 
 fn change<T: Default + PartialEq>(facts: &mut Rare<T>, change: impl FnOnce(&mut T)) {
     let mut changed = facts.take().unwrap_or_default();
@@ -79,6 +82,7 @@ impl Customer {
             billing_controls: None,
             identity: None,
             usage: None,
+            entitled: None,
         }
     }
 
@@ -117,6 +121,21 @@ impl Customer {
         self.usage.as_deref().unwrap_or(&usage::NOTHING)
     }
 
+    /// Gives what the customer is entitled to.
+    pub(super) fn entitled(&self) -> &Entitled {
+        self.entitled.as_deref().unwrap_or(&NO_ENTITLEMENTS)
+    }
+
+    /// Gives what the customer is entitled to, if it ever was to anything.
+    pub(super) fn has_entitlements(&self) -> Option<&Entitled> {
+        self.entitled.as_deref()
+    }
+
+    /// Tells whether a plan of the customer has not ended at a moment.
+    pub fn has_live_subscriptions(&self, at: Timestamp) -> bool {
+        self.entitled().facts.has_live_subscriptions(at)
+    }
+
     /// Tells whether the customer has a key now.
     pub fn holds(&self, key: &CustomerKey) -> bool {
         self.archived_at.is_none() && self.key.as_ref() == Some(key)
@@ -151,18 +170,43 @@ impl Customer {
             Event::PolicyChanged(changed) => self.policy = changed.to.clone().map(Box::new),
             Event::BillingControlsSet(set) => {
                 change(&mut self.billing_controls, |controls| controls.clone_from(&set.to));
+                if self.entitled.is_some() {
+                    self.entitle(event, decided_at);
+                }
             }
             Event::KeyChanged(changed) => self.key.clone_from(&changed.to),
             Event::ParentChanged(changed) => {
                 change(&mut self.identity, |identity| identity.parent = changed.to);
             }
-            Event::UsageRecorded(recorded) => self.usage.get_or_insert_default().apply(recorded),
+            Event::UsageRecorded(recorded) => {
+                self.usage.get_or_insert_default().apply(recorded);
+                if let Some(entitled) = &mut self.entitled {
+                    entitled.count(recorded, decided_at);
+                }
+            }
+            Event::PlanAttached(_)
+            | Event::PlanChanged(_)
+            | Event::PlanCanceled(_)
+            | Event::PurchaseRecorded(_)
+            | Event::BalanceGranted(_)
+            | Event::GrantRevoked(_)
+            | Event::FlagSet(_)
+            | Event::FlagCleared(_)
+            | Event::AutoTopupTriggered(_)
+            | Event::UsageAlertTriggered(_)
+            | Event::BalanceLimitReached(_) => self.entitle(event, decided_at),
             Event::BudgetThresholdReached(reached) => {
                 self.usage.get_or_insert_default().thresholds.apply(reached);
             }
             Event::CustomerArchived(_) => self.archived_at = Some(decided_at),
             Event::CustomerCreated(_) | Event::KeyClaimed(_) | Event::KeyReleased(_) => {}
         }
+    }
+
+    fn entitle(&mut self, event: &Event, decided_at: Timestamp) {
+        let mut entitled = self.entitled.take().unwrap_or_default();
+        entitled.apply(event, &self.usage().reports, decided_at);
+        self.entitled = Some(entitled).filter(|entitled| **entitled != Entitled::default());
     }
 
     /// Gives the customer document; `now` says which period is the current one.

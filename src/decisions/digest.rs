@@ -3,13 +3,21 @@
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tallybook_events::command::{Claim, Command};
+use tallybook_events::customer::ThresholdType;
+use tallybook_events::customer::entitlements::{
+    BalanceLimit, EntitlementFacts, PurchasesCounted, Segment,
+};
 use tallybook_events::customer::{BillingControls, Budget, Contract, Identity, Policy, Profile};
-use tallybook_events::ids::{CommandId, CustomerId, CustomerKey, Environment, Merchant, Tenant};
+use tallybook_events::ids::{
+    CommandId, CustomerId, CustomerKey, Environment, Merchant, Meter, Tenant,
+};
 use tallybook_events::money::{Amount, Total};
+use tallybook_events::period::Window;
 use tallybook_events::time::Timestamp;
 
 use super::Record;
 use super::customer::Customer;
+use super::entitlements::Entitled;
 use super::hours::Tally;
 use super::reports::{ReportHash, Reports};
 use super::thresholds::Told;
@@ -70,6 +78,8 @@ struct CustomerState<'a> {
     billing_controls: &'a BillingControls,
     identity: &'a Identity,
     usage: UsageState<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entitled: Option<EntitledState<'a>>,
 }
 
 impl<'a> From<&'a Customer> for CustomerState<'a> {
@@ -89,6 +99,7 @@ impl<'a> From<&'a Customer> for CustomerState<'a> {
             billing_controls: customer.billing_controls(),
             identity: customer.identity(),
             usage: customer.usage().into(),
+            entitled: customer.has_entitlements().map(EntitledState::from),
         }
     }
 }
@@ -126,6 +137,42 @@ impl<'a> From<&'a Usage> for UsageState<'a> {
                 .collect(),
             corrected: latest.map(|(root, latest)| (hex(*root), hex(*latest))).collect(),
             told: usage.thresholds.told().iter().map(told).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct EntitledState<'a> {
+    facts: &'a EntitlementFacts,
+    usage: Vec<(&'a Meter, Timestamp, Timestamp, Total)>,
+    topups: Vec<(&'a Meter, Amount, Window, bool, Option<PurchasesCounted>)>,
+    alerts: Vec<(&'a Meter, ThresholdType, Amount, Window)>,
+    limits: Vec<(&'a Meter, BalanceLimit, Window)>,
+}
+
+impl<'a> From<&'a Entitled> for EntitledState<'a> {
+    fn from(entitled: &'a Entitled) -> Self {
+        let Entitled { facts, usage, told } = entitled;
+        let segments = usage.iter().flat_map(|(feature, segments)| {
+            let of = move |segment: &Segment| {
+                (feature, segment.start, segment.last, total(segment.used))
+            };
+            segments.iter().map(of)
+        });
+        let topups = told.topups().iter().map(|(feature, topup)| {
+            (feature, topup.threshold, topup.window, topup.waits, topup.purchases)
+        });
+        let alerts = told
+            .alerts()
+            .iter()
+            .map(|alert| (&alert.feature, alert.threshold_type, alert.threshold, alert.window));
+        let limits = told.limits().iter();
+        Self {
+            facts,
+            usage: segments.collect(),
+            topups: topups.collect(),
+            alerts: alerts.collect(),
+            limits: limits.map(|limit| (&limit.feature, limit.limit_type, limit.window)).collect(),
         }
     }
 }

@@ -75,7 +75,18 @@ fn fact(record: &mut Record, decided: &Decided<'_>, event: &Event) {
         | Event::BillingControlsSet(_)
         | Event::ParentChanged(_)
         | Event::UsageRecorded(_)
-        | Event::BudgetThresholdReached(_) => {}
+        | Event::BudgetThresholdReached(_)
+        | Event::PlanAttached(_)
+        | Event::PlanChanged(_)
+        | Event::PlanCanceled(_)
+        | Event::PurchaseRecorded(_)
+        | Event::BalanceGranted(_)
+        | Event::GrantRevoked(_)
+        | Event::FlagSet(_)
+        | Event::FlagCleared(_)
+        | Event::AutoTopupTriggered(_)
+        | Event::UsageAlertTriggered(_)
+        | Event::BalanceLimitReached(_) => {}
     }
     if let Some(customer) = &mut record.customer {
         customer.apply(event, decided.decided_at);
@@ -100,6 +111,7 @@ fn answered(record: &mut Record, decided: &Decided<'_>) {
         | CommandBody::UpdateCustomer(_)
         | CommandBody::RecordUsage(_)
         | CommandBody::ArchiveCustomer
+        | CommandBody::Entitle(_)
         | CommandBody::ClaimKey(_)
         | CommandBody::ReleaseKey(_) => {}
     }

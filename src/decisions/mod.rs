@@ -31,6 +31,7 @@ mod reports;
 mod sip;
 mod policy;
 mod controls;
+mod entitlements;
 mod evolve;
 mod customer;
 mod follow_ups;
@@ -46,7 +47,7 @@ mod properties;
 
 /// Version of these rules, as it stands in each decision. It goes up when a command could be
 /// decided otherwise than before; what was decided stays.
-pub const RULES: &str = "1";
+pub const RULES: &str = "2";
 
 /// All that is known at one customer id: the customer that lives there, the slot of the key that
 /// hashes to it, and what waits.
@@ -132,6 +133,7 @@ fn customers_command(
         CommandBody::UpdateCustomer(patch) => update::decide(record, ask, patch, grant),
         CommandBody::RecordUsage(reports) => usage::record(record, ask, reports, grant),
         CommandBody::ArchiveCustomer => identity::archive(record, ask),
+        CommandBody::Entitle(asked) => entitlements::decide(record, ask, asked),
         CommandBody::ClaimKey(claim) => slots::claim(record, ask, claim),
         CommandBody::SettleClaim(settlement) => slots::settle(record, ask, settlement),
         CommandBody::ReleaseKey(claim) => slots::release(record, ask, claim),

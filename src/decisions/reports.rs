@@ -139,6 +139,18 @@ impl Reports {
         &self.latest
     }
 
+    /// Gives when and how much was used of a meter, in trillionths, by the reports that count.
+    pub(super) fn counting(&self, meter: &Meter) -> impl Iterator<Item = (Timestamp, i128)> {
+        let counts = |id: ReportHash, report: &Report| {
+            let root = report.correction().map_or(id, |correction| correction.root);
+            self.latest.get(&root).is_none_or(|latest| *latest == id)
+        };
+        self.known
+            .iter()
+            .filter(move |(id, report)| self.meter(report) == meter && counts(**id, report))
+            .map(|(_, report)| (report.occurred_at, Amount::from(report.quantity).trillionths()))
+    }
+
     /// Tells whether a report asks what was recorded under its id.
     pub(super) fn is_repeat(&self, report: &Report, asked: &UsageReport) -> bool {
         let corrects = asked.corrects.as_ref().map(ReportHash::from);

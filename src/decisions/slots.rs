@@ -125,6 +125,7 @@ fn patch_of(command: &Command) -> Option<&CustomerPatch> {
         CommandBody::CreateCustomer(patch) | CommandBody::UpdateCustomer(patch) => Some(patch),
         CommandBody::RecordUsage(_)
         | CommandBody::ArchiveCustomer
+        | CommandBody::Entitle(_)
         | CommandBody::ClaimKey(_)
         | CommandBody::SettleClaim(_)
         | CommandBody::ReleaseKey(_)

@@ -8,6 +8,7 @@ use tallybook_events::event::Event;
 
 use super::address::{self, Address};
 use super::customer::Customer;
+use super::entitlements::levels;
 use super::identity::{self, KeyStep};
 use super::{Ask, Record, Verdict, budget, contract, controls, policy, profile, slots};
 
@@ -75,7 +76,9 @@ pub(super) fn facts(
         budget::decide(customer, asked, ask.decided_at, events)?;
     }
     policy::decide(customer.policy(), &patch.policy, events);
-    controls::decide(customer.billing_controls(), &patch.billing_controls, events)
+    controls::decide(customer.billing_controls(), &patch.billing_controls, events)?;
+    levels::tell_of_controls(customer, events, ask.decided_at);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use tallybook_events::time::Timestamp;
 
 use super::address::{self, Address};
 use super::customer::Customer;
+use super::entitlements::levels;
 use super::hours::{Hours, Tally, segment_start};
 use super::reports::{Layers, ReportHash, Reports};
 use super::thresholds::{self, Spending, Thresholds};
@@ -102,10 +103,10 @@ pub(super) fn record(
         Address::Elsewhere(routed) => Ok(Verdict::Forward(routed)),
         Address::Lives(customer) => {
             address::open(customer, ask)?;
-            decide(customer, reports, Vec::with_capacity(reports.len()))
+            decide(customer, ask, reports, Vec::with_capacity(reports.len()))
         }
         Address::Free(birth) => identity::born(record, ask, birth, grant, |blank, events| {
-            decide(blank, reports, events)
+            decide(blank, ask, reports, events)
         }),
     }
 }
@@ -113,6 +114,7 @@ pub(super) fn record(
 /// Decides reports about a customer, after the events that the command has caused already.
 fn decide(
     customer: &Customer,
+    ask: &Ask<'_>,
     reports: &[UsageReport],
     events: Vec<Event>,
 ) -> Result<Verdict, Rejection> {
@@ -125,7 +127,9 @@ fn decide(
             Heard::Conflict => conflicts.push(report.report_id.clone()),
         }
     }
-    Ok(Verdict::Accepted { events: draft.events, duplicates, conflicts })
+    let mut events = draft.events;
+    levels::tell_of_usage(customer, &mut events, ask.decided_at);
+    Ok(Verdict::Accepted { events, duplicates, conflicts })
 }
 
 /// What a report is to what was recorded.

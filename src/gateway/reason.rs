@@ -28,9 +28,12 @@ impl Reason {
         match code {
             R::UnknownCustomer => Self::UnknownCustomer,
             R::CustomerArchived => Self::Archived,
-            R::KeyTaken | R::CustomerExists | R::CommandIdReused | R::ChangeInProgress => {
-                Self::Conflict
-            }
+            R::KeyTaken
+            | R::CustomerExists
+            | R::CommandIdReused
+            | R::ChangeInProgress
+            | R::PlanAttached
+            | R::PurchaseExists => Self::Conflict,
             R::VersionMismatch => Self::Stale,
             R::IdempotencyKeyReused => Self::KeyReused,
             R::InternalFault => Self::Fault,
@@ -50,6 +53,11 @@ impl Reason {
             | R::CustomerHasSubscriptions
             | R::TooManyLinks
             | R::CustomerIdRefused
+            | R::UnknownPlan
+            | R::PlanInvalid
+            | R::UnknownGrant
+            | R::GrantInvalid
+            | R::TooManyEntitlements
             | R::NothingHeld => Self::Rule,
         }
     }

@@ -11,8 +11,10 @@ use crate::field::{Edit, Patch};
 use crate::ids::{Actor, CommandId, CustomerId, CustomerKey, CustomerRef, Origin, Scope, Token};
 use crate::time::Timestamp;
 
+pub use entitle::Entitle;
 pub use wire::{CommandDraft, Defaults, DraftFault};
 
+mod entitle;
 mod wire;
 
 /// Most usage reports in one command.
@@ -76,7 +78,7 @@ pub struct Routed {
     pub birth: Option<u32>,
 }
 
-/// What is asked. The last four are follow-ups that Tallybook sends itself.
+/// What is asked. Claims, releases and their answers are follow-ups that Tallybook sends itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommandBody {
     /// Make a customer, with these facts.
@@ -95,6 +97,8 @@ pub enum CommandBody {
     ReleaseKey(Claim),
     /// To the holder: the slot has the key back.
     SettleRelease(Claim),
+    /// Change what a customer is entitled to.
+    Entitle(Box<Entitle>),
 }
 
 /// A key and who wants it, or gives it back.
@@ -168,11 +172,27 @@ pub enum CommandType {
     ReleaseKey,
     /// Follow-up: answer to a release.
     SettleRelease,
+    /// Attach a plan.
+    AttachPlan,
+    /// Change facts of an attached plan.
+    UpdatePlan,
+    /// Cancel an attached plan.
+    CancelPlan,
+    /// Record a purchase.
+    RecordPurchase,
+    /// Grant a balance, or change it.
+    GrantBalance,
+    /// Take a grant back.
+    RevokeGrant,
+    /// Switch a feature on.
+    SetFlag,
+    /// Switch a feature off.
+    ClearFlag,
 }
 
 impl CommandType {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 16] = [
         Self::CreateCustomer,
         Self::UpdateCustomer,
         Self::RecordUsage,
@@ -181,6 +201,14 @@ impl CommandType {
         Self::SettleClaim,
         Self::ReleaseKey,
         Self::SettleRelease,
+        Self::AttachPlan,
+        Self::UpdatePlan,
+        Self::CancelPlan,
+        Self::RecordPurchase,
+        Self::GrantBalance,
+        Self::RevokeGrant,
+        Self::SetFlag,
+        Self::ClearFlag,
     ];
 
     /// Gives the name used in JSON.
@@ -194,6 +222,14 @@ impl CommandType {
             Self::SettleClaim => "SettleClaim",
             Self::ReleaseKey => "ReleaseKey",
             Self::SettleRelease => "SettleRelease",
+            Self::AttachPlan => "AttachPlan",
+            Self::UpdatePlan => "UpdatePlan",
+            Self::CancelPlan => "CancelPlan",
+            Self::RecordPurchase => "RecordPurchase",
+            Self::GrantBalance => "GrantBalance",
+            Self::RevokeGrant => "RevokeGrant",
+            Self::SetFlag => "SetFlag",
+            Self::ClearFlag => "ClearFlag",
         }
     }
 
@@ -215,6 +251,7 @@ impl CommandBody {
             Self::SettleClaim(_) => CommandType::SettleClaim,
             Self::ReleaseKey(_) => CommandType::ReleaseKey,
             Self::SettleRelease(_) => CommandType::SettleRelease,
+            Self::Entitle(asked) => asked.command_type(),
         }
     }
 
@@ -229,7 +266,8 @@ impl CommandBody {
             | Self::ArchiveCustomer
             | Self::ClaimKey(_)
             | Self::ReleaseKey(_)
-            | Self::SettleRelease(_) => None,
+            | Self::SettleRelease(_)
+            | Self::Entitle(_) => None,
         }
     }
 }

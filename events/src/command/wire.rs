@@ -3,12 +3,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::entitle::{Members, Written};
 use super::{
     Claim, Command, CommandBody, CommandType, Context, CustomerPatch, MAX_REPORTS, Routed,
     Settlement,
 };
 use crate::customer::UsageReport;
-use crate::ids::{Actor, CommandId, CustomerRef, Environment, Origin, Scope, Tenant, Token};
+use crate::customer::entitlements::{
+    Cancellation, FlagAsked, GrantAsked, PlanAsked, PlanPatch, PurchaseAsked,
+};
+use crate::ids::{Actor, CommandId, CustomerRef, Environment, Meter, Origin, Scope, Tenant, Token};
 use crate::time::Timestamp;
 
 /// A command on the wire: HTTP, the commands topic, the journal. What is missing is given by the
@@ -63,6 +67,24 @@ pub struct CommandDraft {
     pub claim: Option<Claim>,
     /// A slot's answer, of `SettleClaim`.
     pub granted: Option<bool>,
+    /// A plan, of `AttachPlan`.
+    pub plan: Option<Box<PlanAsked>>,
+    /// The plan, of `UpdatePlan` and `CancelPlan`.
+    pub plan_id: Option<Token>,
+    /// What changes, of `UpdatePlan`.
+    pub change: Option<Box<PlanPatch>>,
+    /// When, of `CancelPlan`.
+    pub cancellation: Option<Cancellation>,
+    /// A purchase, of `RecordPurchase`.
+    pub purchase: Option<Box<PurchaseAsked>>,
+    /// A grant, of `GrantBalance`.
+    pub grant: Option<Box<GrantAsked>>,
+    /// The grant, of `RevokeGrant`.
+    pub grant_id: Option<Token>,
+    /// A flag, of `SetFlag`.
+    pub flag: Option<Box<FlagAsked>>,
+    /// The feature, of `ClearFlag`.
+    pub feature_id: Option<Meter>,
 }
 
 /// What a draft gets where it is silent.
@@ -96,7 +118,7 @@ pub struct DraftFault {
     pub detail: &'static str,
 }
 
-const fn fault(pointer: &'static str, detail: &'static str) -> DraftFault {
+pub(super) const fn fault(pointer: &'static str, detail: &'static str) -> DraftFault {
     DraftFault { pointer, detail }
 }
 
@@ -115,7 +137,19 @@ impl CommandDraft {
             (None, _, None) => return Err(fault("/tenant", "is missing")),
             (_, None, None) => return Err(fault("/environment", "is missing")),
         };
-        let body = body(self.command_type, self.patch, self.reports, self.claim, self.granted)?;
+        let members = Members {
+            plan: self.plan,
+            plan_id: self.plan_id,
+            change: self.change,
+            cancellation: self.cancellation,
+            purchase: self.purchase,
+            grant: self.grant,
+            grant_id: self.grant_id,
+            flag: self.flag,
+            feature_id: self.feature_id,
+        };
+        let body =
+            body(self.command_type, self.patch, self.reports, self.claim, self.granted, members)?;
         let context = Context {
             idempotency_key: self.idempotency_key,
             fingerprint: self.fingerprint,
@@ -153,8 +187,10 @@ fn body(
     reports: Option<Vec<UsageReport>>,
     claim: Option<Claim>,
     granted: Option<bool>,
+    members: Members,
 ) -> Result<CommandBody, DraftFault> {
     use CommandType as T;
+    members.belong(command_type)?;
     let takes_patch = matches!(command_type, T::CreateCustomer | T::UpdateCustomer);
     if patch.is_some() && !takes_patch {
         return Err(fault("/patch", "does not belong to this type of command"));
@@ -192,6 +228,14 @@ fn body(
         }
         T::ReleaseKey => CommandBody::ReleaseKey(claim()?),
         T::SettleRelease => CommandBody::SettleRelease(claim()?),
+        T::AttachPlan
+        | T::UpdatePlan
+        | T::CancelPlan
+        | T::RecordPurchase
+        | T::GrantBalance
+        | T::RevokeGrant
+        | T::SetFlag
+        | T::ClearFlag => CommandBody::Entitle(Box::new(members.complete(command_type)?)),
     })
 }
 
@@ -202,13 +246,18 @@ impl Serialize for Command {
                 (Some(&**patch), None, None, None)
             }
             CommandBody::RecordUsage(reports) => (None, Some(reports.as_slice()), None, None),
-            CommandBody::ArchiveCustomer => (None, None, None, None),
+            CommandBody::ArchiveCustomer | CommandBody::Entitle(_) => (None, None, None, None),
             CommandBody::ClaimKey(claim)
             | CommandBody::ReleaseKey(claim)
             | CommandBody::SettleRelease(claim) => (None, None, Some(claim), None),
             CommandBody::SettleClaim(Settlement { claim, granted }) => {
                 (None, None, Some(claim), Some(*granted))
             }
+        };
+        let entitle = if let CommandBody::Entitle(asked) = &self.body {
+            Written::from(&**asked)
+        } else {
+            Written::default()
         };
         CommandWire {
             command_id: self.command_id,
@@ -233,6 +282,15 @@ impl Serialize for Command {
             reports,
             claim,
             granted,
+            plan: entitle.plan,
+            plan_id: entitle.plan_id,
+            change: entitle.change,
+            cancellation: entitle.cancellation,
+            purchase: entitle.purchase,
+            grant: entitle.grant,
+            grant_id: entitle.grant_id,
+            flag: entitle.flag,
+            feature_id: entitle.feature_id,
         }
         .serialize(serializer)
     }
@@ -278,6 +336,24 @@ struct CommandWire<'a> {
     claim: Option<&'a Claim>,
     #[serde(skip_serializing_if = "Option::is_none")]
     granted: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<&'a PlanAsked>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan_id: Option<&'a Token>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<&'a PlanPatch>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancellation: Option<&'a Cancellation>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    purchase: Option<&'a PurchaseAsked>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grant: Option<&'a GrantAsked>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grant_id: Option<&'a Token>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flag: Option<&'a FlagAsked>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    feature_id: Option<&'a Meter>,
 }
 
 impl<'de> Deserialize<'de> for Command {

@@ -23,6 +23,8 @@ use tallybook_events::ids::{Environment, Partition, Scope};
 use tallybook_events::json::Json;
 use tallybook_events::period::{BudgetDuration, Window};
 
+use crate::examples_entitlements;
+
 const BORN: &str = "5f0c8bd4-0c5e-5d0a-9d6b-3d3f3d1c2b01";
 const OTHER: &str = "5f0c8bd4-0c5e-5d0a-9d6b-3d3f3d1c2b02";
 const COMMAND: &str = "0199c0de-0000-7000-8000-000000000001";
@@ -36,7 +38,7 @@ fn json(text: &str) -> Json {
     serde_json::from_str(text).expect("JSON")
 }
 
-fn window() -> Window {
+pub(crate) fn window() -> Window {
     Window { start: text("2026-11-01T00:00:00Z"), end: text("2026-12-01T00:00:00Z") }
 }
 
@@ -108,7 +110,8 @@ pub(crate) fn event(name: &str) -> Event {
         "KeyReleased.v1" => {
             Event::KeyReleased(KeyReleased { key: text("user-123"), holder: text(OTHER) })
         }
-        unknown => panic!("{unknown} has no example: add one, and its golden file"),
+        other => examples_entitlements::event(other)
+            .unwrap_or_else(|| panic!("{other} has no example: add one, and its golden file")),
     }
 }
 

@@ -2,6 +2,7 @@
 //! published is what is written.
 
 mod examples;
+mod examples_entitlements;
 mod golden;
 mod schemas;
 mod arbitrary;

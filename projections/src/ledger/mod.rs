@@ -3,6 +3,8 @@
 
 use std::convert::Infallible;
 
+use tallybook_events::customer::entitlements::Segments;
+use tallybook_events::ids::Meter;
 use tallybook_events::money::Amount;
 use tallybook_events::period::Window;
 use tallybook_events::time::Timestamp;
@@ -59,6 +61,19 @@ pub trait LedgerSource {
     /// # Errors
     /// When the store does not answer.
     fn budget_before(&mut self, at: Timestamp) -> Result<Option<Amount>, Self::Error>;
+
+    /// Reads what was used of a feature: the segments that begin at a moment or later.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    fn segments(&mut self, feature: &Meter, from: Timestamp) -> Result<Segments, Self::Error>;
+
+    /// Reads when and how much was used of a feature, in trillionths, of all events that are stored;
+    /// what was corrected is there once more, as less than nothing.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    fn moments(&mut self, feature: &Meter) -> Result<Vec<(Timestamp, i128)>, Self::Error>;
 }
 
 /// A source without rows: of a customer that is folded from its birth.
@@ -82,5 +97,13 @@ impl LedgerSource for NoRows {
 
     fn budget_before(&mut self, _: Timestamp) -> Result<Option<Amount>, Infallible> {
         Ok(None)
+    }
+
+    fn segments(&mut self, _: &Meter, _: Timestamp) -> Result<Segments, Infallible> {
+        Ok(Segments::default())
+    }
+
+    fn moments(&mut self, _: &Meter) -> Result<Vec<(Timestamp, i128)>, Infallible> {
+        Ok(Vec::new())
     }
 }

@@ -4,6 +4,9 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use tallybook_events::customer::entitlements::{
+    BalanceGranted, EntitlementFacts, Grant, GrantRevoked, ResetInterval, ResetRule,
+};
 use tallybook_events::customer::{Budget, UsageRecorded};
 use tallybook_events::event::Event;
 use tallybook_events::ids::CustomerId;
@@ -44,6 +47,17 @@ enum What {
         start: Option<i64>,
         hours: Option<i64>,
     },
+    /// A grant of tokens is made or changed.
+    Grant {
+        which: u32,
+        included: u32,
+        reset: Option<ResetInterval>,
+        /// So many hours ago it starts, when it is new.
+        start: i64,
+        life: Option<i64>,
+    },
+    /// A grant is taken back.
+    Revoke(u32),
 }
 
 /// Gives steps of any kind, mostly usage.
@@ -62,6 +76,17 @@ pub(crate) fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
         prop::option::of(-500..100_i64),
         prop::option::of(1..500_i64),
     );
+    let reset = prop::sample::select(vec![
+        ResetInterval::Hour,
+        ResetInterval::Day,
+        ResetInterval::Week,
+        ResetInterval::Month,
+    ]);
+    let start = prop_oneof![3 => -48..48_i64, 1 => 0..1_000_i64];
+    let life = prop::option::weighted(0.3, 1_000..3_000_i64);
+    let grant = (0..3_u32, 0..50_u32, prop::option::of(reset), start, life).prop_map(
+        |(which, included, reset, start, life)| What::Grant { which, included, reset, start, life },
+    );
     let what = prop_oneof![
         2 => Just(What::Name),
         1 => Just(What::Tier),
@@ -71,6 +96,8 @@ pub(crate) fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
         1 => Just(What::Refuse),
         12 => reports.prop_map(What::Use),
         4 => (0..50_usize, ago, 0..20_u32).prop_map(|(nth, ago, cost)| What::Correct(nth, ago, cost)),
+        4 => grant,
+        1 => (0..3_u32).prop_map(What::Revoke),
         6 => budget.prop_map(|(period_budget, duration, start, hours)| What::Budget {
             period_budget, duration, start, hours
         }),
@@ -89,6 +116,7 @@ pub(crate) struct Reckoned {
     pub(crate) budget: Budget,
     /// Reports by id; those that were corrected do not count.
     pub(crate) reports: Vec<(UsageRecorded, bool)>,
+    pub(crate) entitled: EntitlementFacts,
 }
 
 /// A journal of two partitions, and what is known of its customers.
@@ -156,6 +184,7 @@ impl Reckoned {
                 self.archived = true;
             }
             What::Refuse => {}
+            What::Grant { .. } | What::Revoke(_) => self.entitle(what, now, events),
             What::Use(reports) => {
                 for (ago, cost) in reports {
                     let report = self.report(now.plus_micros(-hours(*ago)), *cost);
@@ -192,6 +221,42 @@ impl Reckoned {
         }
     }
 
+    /// Makes or changes a grant, or takes it back.
+    fn entitle(&mut self, what: &What, now: Timestamp, events: &mut Vec<Event>) {
+        match what {
+            What::Grant { which, included, reset, start, life } => {
+                let grant =
+                    grant(*which, *included, now.plus_micros(-hours(*start)), *reset, *life);
+                let before = self.entitled.grant(&grant.grant_id, now);
+                let counts_from = before.map_or(grant.starts_at, |before| {
+                    let window =
+                        grant.reset.map_or(Timestamp::MIN, |rule| rule.window_at(now).start);
+                    window.max(before.counts_from(now))
+                });
+                let instead_of = before.map(|before| Box::new(before.grant.clone()));
+                let granted = BalanceGranted { grant, counts_from, instead_of };
+                granted.apply(&mut self.entitled, now);
+                events.push(Event::BalanceGranted(Box::new(granted)));
+            }
+            What::Revoke(which) => {
+                let grant_id = format!("g{which}").parse().expect("a name");
+                let Some(held) = self.entitled.grant(&grant_id, now) else { return };
+                let revoked = GrantRevoked { grant: held.grant.clone(), ends_at: now };
+                revoked.apply(&mut self.entitled, now);
+                events.push(Event::GrantRevoked(Box::new(revoked)));
+            }
+            What::Name
+            | What::Tier
+            | What::Suspend
+            | What::Rename
+            | What::Archive
+            | What::Refuse
+            | What::Use(_)
+            | What::Correct(..)
+            | What::Budget { .. } => {}
+        }
+    }
+
     fn report(&self, moment: Timestamp, cost: u32) -> UsageRecorded {
         UsageRecorded {
             report_id: format!("r{}", self.reports.len()).parse().expect("a report id"),
@@ -216,5 +281,30 @@ impl Reckoned {
         counting.fold((Total::ZERO, 0), |(raw, count), (report, _)| {
             (raw.plus(report.raw).expect("a small sum"), count + 1)
         })
+    }
+}
+
+/// A grant of tokens; windows begin where it starts.
+fn grant(
+    which: u32,
+    included: u32,
+    starts_at: Timestamp,
+    reset: Option<ResetInterval>,
+    life: Option<i64>,
+) -> Grant {
+    Grant {
+        grant_id: format!("g{which}").parse().expect("a name"),
+        feature_id: "tokens".parse().expect("a meter"),
+        plan_id: None,
+        included: included.into(),
+        prepaid: Amount::ZERO,
+        unlimited: false,
+        overage_allowed: which == 1,
+        max_purchase: None,
+        reset: reset.map(|interval| ResetRule { interval, interval_count: 1, anchor: starts_at }),
+        rollover: None,
+        price: None,
+        starts_at,
+        expires_at: life.map(|life| starts_at.plus_micros(hours(life))),
     }
 }

@@ -191,7 +191,15 @@ fn complete(
     let needed = match draft.command_type {
         CommandType::CreateCustomer
         | CommandType::UpdateCustomer
-        | CommandType::ArchiveCustomer => KeyScope::Write,
+        | CommandType::ArchiveCustomer
+        | CommandType::AttachPlan
+        | CommandType::UpdatePlan
+        | CommandType::CancelPlan
+        | CommandType::RecordPurchase
+        | CommandType::GrantBalance
+        | CommandType::RevokeGrant
+        | CommandType::SetFlag
+        | CommandType::ClearFlag => KeyScope::Write,
         CommandType::RecordUsage => KeyScope::Usage,
         CommandType::ClaimKey
         | CommandType::SettleClaim

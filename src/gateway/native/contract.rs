@@ -3,6 +3,7 @@
 use axum::routing::{delete, get, patch, post};
 use http::Method;
 use tallybook_events::customer::CustomerDocument;
+use tallybook_events::customer::entitlements::Entitlements;
 use tallybook_events::ids::{CommandId, CustomerKey};
 use tallybook_events::text::TierName;
 use tallybook_events::time::Timestamp;
@@ -13,7 +14,7 @@ use super::customers::{CustomerBody, PageBody};
 use super::problem::{PROBLEM_JSON, Problem};
 use super::shapes::{Cursor, IfMatch, Limit, Many, OneOrMany, OrderWord, StatusWord};
 use super::usage::{UsageAnswer, UsageBody};
-use super::{commands, customers, history, usage};
+use super::{commands, customers, entitlements, history, usage};
 use crate::gateway::body::{JSON, MERGE_PATCH};
 use crate::gateway::contract::{Contract, Operation, Reply, Security};
 use crate::gateway::headers::{
@@ -168,6 +169,15 @@ fn reading() -> Vec<Operation> {
         .summary("Gives what a customer used, by periods, from old to new.")
         .in_query::<PeriodKind>("kind", "Only periods of that kind.")
         .answer::<PageBody<'_, UsagePeriod>>(200, "A page of periods.");
+    let entitlements = Operation::new(
+        "getEntitlements",
+        Method::GET,
+        "/api/v1/customers/{customer}/entitlements",
+        get(entitlements::show),
+    )
+    .summary("Gives a customer's plans, purchases, balances by feature and flags, as of now.")
+    .answer::<Entitlements>(200, "What the customer is entitled to.")
+    .reply(problem(400, "A parameter is unknown."));
     let command = Operation::new(
         "getCommand",
         Method::GET,
@@ -179,7 +189,14 @@ fn reading() -> Vec<Operation> {
     .answer::<CommandAnswer<'_>>(200, "What became of it.")
     .reply(problem(400, "A parameter is unknown."))
     .reply(problem(404, "There is no such command, or it is not decided yet."));
-    vec![command, paged(list), named(show), named(paged(timeline)), named(paged(ledger))]
+    vec![
+        command,
+        paged(list),
+        named(show),
+        named(entitlements),
+        named(paged(timeline)),
+        named(paged(ledger)),
+    ]
 }
 
 /// Adds what all lists have; their page is the answer that was added last.

@@ -27,6 +27,7 @@ mod commands;
 mod customers;
 mod usage;
 mod history;
+mod entitlements;
 #[cfg(test)]
 mod tests;
 

@@ -7,12 +7,30 @@
 
 mod grant;
 mod reset;
+mod asked;
+mod happened;
+mod held;
+mod segments;
+mod spending;
+mod balance;
 mod answer;
 
 pub use answer::{
     Balance, BalanceBreakdown, Entitlements, Reset, Rollover, Subscription, SubscriptionStatus,
 };
+pub use asked::{
+    Cancellation, FlagAsked, GrantAsked, PlanAsked, PlanPatch, PurchaseAsked, ResetAsked,
+};
+pub use balance::Spent;
 pub use grant::{
     BillingMethod, Flag, Grant, Plan, Price, PriceTier, Purchase, RolloverRule, TierBehavior,
 };
+pub use happened::{
+    AutoTopupTriggered, BalanceGranted, BalanceLimit, BalanceLimitReached, FlagCleared, FlagSet,
+    GrantRevoked, PlanAttached, PlanCanceled, PlanChanged, PurchaseRecorded, PurchasesCounted,
+    UsageAlertTriggered,
+};
+pub use held::{EntitlementFacts, HeldFlag, HeldGrant};
 pub use reset::{MAX_INTERVAL_COUNT, ResetInterval, ResetRule};
+pub use segments::{Segment, Segments, segment_start};
+pub use spending::horizon;

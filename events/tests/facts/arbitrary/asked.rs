@@ -15,6 +15,7 @@ use tallybook_events::ids::Scope;
 use tallybook_events::json::Json;
 use tallybook_events::text::{Country, Email, Phone};
 
+use super::entitled;
 use super::words::{
     FEW, amount, claim, command_id, customer_id, customer_ref, date, duration, environment, flag,
     free, json, mccs, moment, number, overage, small, spend_limit, status, tenant, topup,
@@ -46,6 +47,7 @@ fn command_body() -> BoxedStrategy<CommandBody> {
             .prop_map(|(claim, granted)| CommandBody::SettleClaim(Settlement { claim, granted })),
         claim().prop_map(CommandBody::ReleaseKey),
         claim().prop_map(CommandBody::SettleRelease),
+        entitled::asked().prop_map(|it| CommandBody::Entitle(Box::new(it))),
     ]
     .boxed()
 }
@@ -265,7 +267,7 @@ fn report() -> BoxedStrategy<UsageReport> {
         .boxed()
 }
 
-fn patch<T: Clone + std::fmt::Debug>(
+pub(super) fn patch<T: Clone + std::fmt::Debug>(
     value: impl Strategy<Value = T>,
 ) -> impl Strategy<Value = Patch<T>> {
     of(of(value)).prop_map(|patch| match patch {
@@ -275,7 +277,7 @@ fn patch<T: Clone + std::fmt::Debug>(
     })
 }
 
-fn edit<T: Clone + std::fmt::Debug>(
+pub(super) fn edit<T: Clone + std::fmt::Debug>(
     value: impl Strategy<Value = T>,
 ) -> impl Strategy<Value = Edit<T>> {
     of(value).prop_map(|edit| edit.map_or(Edit::Keep, Edit::Set))

@@ -16,6 +16,7 @@ use tallybook_events::event::Event;
 use tallybook_events::ids::Partition;
 
 use super::asked::routed;
+use super::entitled;
 use super::words::{
     FEW, amount, any_text, claim, customer_id, date, duration, environment, flag, free, json, mccs,
     moment, number, overage, small, spend_limit, status, tenant, topup, usage_alert, usage_limit,
@@ -49,6 +50,7 @@ pub(crate) fn event() -> BoxedStrategy<Event> {
         slot.prop_map(|(key, holder, birth)| Event::KeyClaimed(KeyClaimed { key, holder, birth })),
         (word(), customer_id())
             .prop_map(|(key, holder)| Event::KeyReleased(KeyReleased { key, holder })),
+        entitled::event(),
     ]
     .boxed()
 }

@@ -20,6 +20,7 @@ pub(crate) mod reads;
 pub(crate) mod slices;
 pub(crate) mod looks_back;
 pub(crate) mod commands;
+pub(crate) mod entitlements;
 pub(crate) mod rebuilds;
 
 /// An adapter, with a database of its own that begins empty. Each call opens it anew.
@@ -73,6 +74,12 @@ macro_rules! conformance {
             commands::a_held_command_is_what_settled_it,
             commands::a_command_of_another_scope_is_not_found,
             commands::of_an_id_used_on_two_partitions_the_first_counts,
+            entitlements::what_no_command_has_set_is_empty,
+            entitlements::balances_are_as_of_now,
+            entitlements::corrections_and_late_reports_change_the_balance_of_their_window,
+            entitlements::a_grant_that_reaches_back_counts_what_was_reported_before,
+            entitlements::plans_and_flags_end_when_they_end,
+            entitlements::balances_are_what_a_plain_reckoning_gives,
             rebuilds::a_rebuild_equals_the_live_rows_and_takes_their_place,
             rebuilds::a_rebuild_that_is_behind_does_not_switch,
         }

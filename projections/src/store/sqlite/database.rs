@@ -23,9 +23,10 @@ const READER_CACHE_KIB: i64 = 8 << 10;
 const KEPT_STATEMENTS: usize = 64;
 
 /// The tables, step by step: step `n` brings a file from version `n` to `n + 1`.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../../migrations/sqlite/0001_views.sql"),
     include_str!("../../../migrations/sqlite/0002_commands.sql"),
+    include_str!("../../../migrations/sqlite/0003_entitlements.sql"),
 ];
 
 /// What goes wrong in this adapter.
@@ -137,7 +138,7 @@ mod tests {
         let error = open_writer(&path, Keeping::Whole).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the read model cannot be read: its tables are of version 99, this build knows up to 2"
+            "the read model cannot be read: its tables are of version 99, this build knows up to 3"
         );
     }
 

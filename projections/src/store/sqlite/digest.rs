@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::commands::{self as command_rows, COMMAND};
 use super::database::SqliteError;
-use super::rows::{CUSTOMER, Columns, LEDGER_ROW, customer, ledger_row};
+use super::rows::{CUSTOMER, Columns, LEDGER_ROW, customer, ledger_row, segment};
 use crate::digest::{DigestedEvent, Digester, ModelsDigest, TableDigest};
 use crate::ledger::BudgetSince;
 use crate::period_usage::RowKey;
@@ -16,6 +16,7 @@ pub(super) fn digest(connection: &Connection) -> Result<ModelsDigest, SqliteErro
         period_usage: period_usage(connection)?,
         timeline: timeline(connection)?,
         commands: commands(connection)?,
+        feature_usage: feature_usage(connection)?,
     })
 }
 
@@ -54,6 +55,20 @@ fn period_usage(connection: &Connection) -> Result<TableDigest, SqliteError> {
             budget: row.text_or_null(3)?,
         };
         digester.budget(row.customer_id(0)?, &set);
+    }
+    Ok(digester.finish())
+}
+
+fn feature_usage(connection: &Connection) -> Result<TableDigest, SqliteError> {
+    let mut digester = Digester::default();
+    let mut statement = connection.prepare(
+        "SELECT customer, feature, starts_at, last_at, used FROM feature_usage \
+         ORDER BY customer, feature, starts_at",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let row = Columns(row);
+        digester.segment(row.customer_id(0)?, &row.text(1)?, &segment(row, 2)?);
     }
     Ok(digester.finish())
 }

@@ -1,13 +1,16 @@
 //! The rows of one customer's ledger, read for the fold and for answers.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
-use tallybook_events::ids::CustomerId;
+use tallybook_events::codec;
+use tallybook_events::customer::entitlements::Segments;
+use tallybook_events::event::Event;
+use tallybook_events::ids::{CustomerId, Meter};
 use tallybook_events::money::Amount;
 use tallybook_events::period::Window;
 use tallybook_events::time::{MICROS_PER_HOUR, Timestamp};
 
 use super::database::SqliteError;
-use super::rows::{Columns, ledger_row};
+use super::rows::{Columns, ledger_row, segment};
 use crate::ledger::{LedgerRow, LedgerSource};
 use crate::period_usage::RowKey;
 
@@ -71,5 +74,39 @@ impl LedgerSource for StoredLedger<'_> {
             })
             .optional()?;
         Ok(read.transpose()?.flatten())
+    }
+
+    fn segments(&mut self, feature: &Meter, from: Timestamp) -> Result<Segments, SqliteError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT starts_at, last_at, used FROM feature_usage \
+             WHERE customer = ?1 AND feature = ?2 AND starts_at >= ?3 ORDER BY starts_at",
+        )?;
+        let place = params![self.customer.0.as_bytes(), feature.as_str(), from.micros()];
+        statement.query_and_then(place, |row| segment(Columns(row), 0))?.collect()
+    }
+
+    fn moments(&mut self, feature: &Meter) -> Result<Vec<(Timestamp, i128)>, SqliteError> {
+        // Grants that reach into the past are rare: the whole history is looked through.
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT event FROM timeline WHERE customer = ?1 ORDER BY version")?;
+        let mut events = statement.query([self.customer.0.as_bytes()])?;
+        let mut moments = Vec::new();
+        while let Some(row) = events.next()? {
+            let text = Columns(row).str(0)?;
+            let refused = |error: &dyn std::fmt::Display| {
+                SqliteError::Row(format!("an event of customer {}: {error}", self.customer))
+            };
+            let recorded = serde_json::from_str(text).map_err(|error| refused(&error))?;
+            let event = codec::read_event(recorded).map_err(|error| refused(&error))?;
+            let Event::UsageRecorded(used) = event else { continue };
+            if let Some(corrected) = used.corrects.filter(|corrected| corrected.meter == *feature) {
+                moments.push((corrected.occurred_at, -corrected.quantity.trillionths()));
+            }
+            if used.meter == *feature {
+                moments.push((used.occurred_at, used.quantity.trillionths()));
+            }
+        }
+        Ok(moments)
     }
 }

@@ -204,7 +204,7 @@ mod tests {
     async fn rows_that_this_build_did_not_write_are_said_to_be_damaged() {
         let folder = Folder::fresh();
         let store = SqliteStore::open(folder.0.path()).unwrap();
-        let bad = "INSERT INTO customers VALUES (x'00', 't', 'live', NULL, 0, 'active', NULL, 1, 0, 0, NULL, '{}')";
+        let bad = "INSERT INTO customers VALUES (x'00', 't', 'live', NULL, 0, 'active', NULL, 1, 0, 0, NULL, '{}', NULL)";
         store.connection.execute(bad, []).unwrap();
         let error = folder.store().digest().unwrap_err();
         assert_eq!(error.to_string(), "the read model cannot be read: column id is no UUID");

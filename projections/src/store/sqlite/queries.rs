@@ -1,6 +1,7 @@
 //! Questions, answered from the file. What takes microseconds is done at once, on the caller's thread;
 //! what folds a history or reads a list of customers goes to a thread that may block.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use tallybook_events::codec;
 use tallybook_events::customer::CustomerDocument;
-use tallybook_events::customer::entitlements::Entitlements;
+use tallybook_events::customer::entitlements::{Entitlements, horizon};
 use tallybook_events::ids::{CommandId, CustomerId, CustomerRef, Partition, Position, Scope};
 use tallybook_events::time::Timestamp;
 
@@ -20,7 +21,7 @@ use super::rows::{Columns, signed};
 use super::{FILE, checkpoints, commands, lists, write};
 use crate::customers::CustomerRow;
 use crate::fold::CustomerFold;
-use crate::ledger::NoRows;
+use crate::ledger::{LedgerSource as _, NoRows};
 use crate::progress::Progress;
 use crate::projection::{Fact, Facts};
 use crate::queries::{
@@ -105,11 +106,12 @@ impl Queries for SqliteQueries {
         &self,
         scope: &Scope,
         customer: &CustomerRef,
-        _: Timestamp,
+        now: Timestamp,
     ) -> Result<Option<Entitlements>, ReadError> {
-        // No command grants anything yet.
-        let id = self.pool.read(|rows| resolve(rows, scope, customer))?;
-        Ok(id.map(|_| Entitlements::default()))
+        self.pool.read(|rows| {
+            let Some(row) = find(rows, scope, customer)? else { return Ok(None) };
+            entitlements(rows, &row, now).map(Some)
+        })
     }
 
     async fn customers(
@@ -215,6 +217,23 @@ fn resolve(
             .optional()?,
     };
     found.transpose()
+}
+
+/// Reckons what a customer is entitled to: only what was used since the beginning of the windows of
+/// then, and of those before that matter to them, is read.
+fn entitlements(
+    rows: &Connection,
+    row: &CustomerRow,
+    now: Timestamp,
+) -> Result<Entitlements, SqliteError> {
+    let Some(facts) = &row.entitlements else { return Ok(Entitlements::default()) };
+    let mut ledger = StoredLedger { connection: rows, customer: row.id };
+    let mut usage = BTreeMap::new();
+    for feature in facts.features() {
+        let from = horizon(facts.grants_of(feature), now);
+        usage.insert(feature.clone(), ledger.segments(feature, from)?);
+    }
+    Ok(facts.answer(&usage, &row.groups.billing_controls, now))
 }
 
 fn find(

@@ -59,7 +59,15 @@ impl Rebuild for SqliteRebuild {
         let stand = checkpoints(&transaction)?;
         catch_up(&mut self.store, &stand)?;
         not_behind(&self.store.checkpoints()?, &stand)?;
-        for table in ["positions", "customers", "period_usage", "budgets", "timeline", "commands"] {
+        for table in [
+            "positions",
+            "customers",
+            "period_usage",
+            "budgets",
+            "timeline",
+            "commands",
+            "feature_usage",
+        ] {
             // Same tables, the live one empty: SQLite copies the rows as they are stored.
             transaction.execute_batch(&format!(
                 "DELETE FROM main.{table}; INSERT INTO main.{table} SELECT * FROM new.{table};"

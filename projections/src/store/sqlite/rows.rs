@@ -6,8 +6,9 @@ use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use tallybook_events::chain::{Checkpoint, Head};
 use tallybook_events::customer::Status;
+use tallybook_events::customer::entitlements::Segment;
 use tallybook_events::ids::{CommandId, CustomerId, Partition, Scope};
-use tallybook_events::money::Amount;
+use tallybook_events::money::{Amount, Total};
 use tallybook_events::period::Window;
 use tallybook_events::time::Timestamp;
 use uuid::Uuid;
@@ -100,10 +101,11 @@ impl<'a> Columns<'a> {
 
 /// The columns that [`customer`] reads.
 pub(super) const CUSTOMER: &str = "id, tenant, environment, key, key_since, version, created_at, \
-                                   updated_at, archived_at, groups";
+                                   updated_at, archived_at, groups, entitlements";
 
 pub(super) fn customer(columns: Columns<'_>) -> Result<CustomerRow, SqliteError> {
     let groups = columns.str(9)?;
+    let entitlements = if columns.is_null(10)? { None } else { Some(columns.str(10)?) };
     Ok(CustomerRow {
         id: columns.customer_id(0)?,
         scope: Scope { tenant: columns.text(1)?, environment: columns.text(2)? },
@@ -115,6 +117,20 @@ pub(super) fn customer(columns: Columns<'_>) -> Result<CustomerRow, SqliteError>
         archived_at: columns.time_or_null(8)?,
         groups: serde_json::from_str(groups)
             .map_err(|error| columns.refused(9, &error.to_string()))?,
+        entitlements: entitlements
+            .map(serde_json::from_str)
+            .transpose()
+            .map_err(|error| columns.refused(10, &error.to_string()))?,
+    })
+}
+
+/// Reads what was used of a feature, from a row whose first column is `first`.
+pub(super) fn segment(columns: Columns<'_>, first: usize) -> Result<Segment, SqliteError> {
+    let used: Total = columns.text(first + 2)?;
+    Ok(Segment {
+        start: columns.time(first)?,
+        last: columns.time(first + 1)?,
+        used: used.trillionths(),
     })
 }
 

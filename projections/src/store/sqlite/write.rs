@@ -2,14 +2,16 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 use tallybook_events::chain::Checkpoint;
+use tallybook_events::customer::entitlements::Segment;
 use tallybook_events::ids::{CustomerId, CustomerKey};
-use tallybook_events::money::Amount;
+use tallybook_events::money::{Amount, Total};
 use tallybook_events::text::TierName;
 use tallybook_events::time::Timestamp;
 
 use super::database::SqliteError;
 use super::rows::{Columns, customer, signed, status};
 use crate::customers::{CustomerRow, RowChange};
+use crate::feature_usage::FeatureWrites;
 use crate::fold::CustomerFold;
 use crate::ledger::working::Ledger;
 use crate::ledger::{BudgetSince, LedgerRow};
@@ -57,7 +59,7 @@ pub(super) fn load_row(
 ) -> Result<Option<CustomerRow>, SqliteError> {
     let mut statement = connection.prepare_cached(
         "SELECT id, tenant, environment, key, key_since, version, created_at, updated_at, \
-         archived_at, groups FROM customers WHERE id = ?1",
+         archived_at, groups, entitlements FROM customers WHERE id = ?1",
     )?;
     let row = statement.query_row([id.0.as_bytes()], |row| Ok(customer(Columns(row))));
     row.optional()?.transpose()
@@ -91,7 +93,40 @@ pub(super) fn save(
     if let Some((row, change)) = fold.row() {
         save_row(connection, row, change)?;
     }
+    for writes in fold.features().writes() {
+        save_feature(connection, id, &writes)?;
+    }
     save_ledger(connection, id, fold.ledger())
+}
+
+fn save_feature(
+    connection: &Connection,
+    id: CustomerId,
+    writes: &FeatureWrites<'_>,
+) -> Result<(), SqliteError> {
+    let FeatureWrites { feature, anew, dropped, changed } = writes;
+    let (id, feature) = (id.0.as_bytes(), feature.as_str());
+    if *anew {
+        connection
+            .prepare_cached("DELETE FROM feature_usage WHERE customer = ?1 AND feature = ?2")?
+            .execute(params![id, feature])?;
+    }
+    for start in dropped {
+        connection
+            .prepare_cached(
+                "DELETE FROM feature_usage \
+                 WHERE customer = ?1 AND feature = ?2 AND starts_at = ?3",
+            )?
+            .execute(params![id, feature, start.micros()])?;
+    }
+    for Segment { start, last, used } in changed {
+        let used = Total::from_trillionths(*used)
+            .ok_or_else(|| SqliteError::Row(format!("{used} is too large to keep")))?;
+        connection
+            .prepare_cached("INSERT OR REPLACE INTO feature_usage VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![id, feature, start.micros(), last.micros(), used.to_string()])?;
+    }
+    Ok(())
 }
 
 fn save_row(
@@ -102,6 +137,10 @@ fn save_row(
     let id = row.id.0.as_bytes();
     let (version, updated_at) = (signed(row.version)?, row.updated_at.micros());
     let groups = || serde_json::to_string(&row.groups).expect("groups are values JSON can hold");
+    let entitlements = || {
+        let json = |facts| serde_json::to_string(facts).expect("facts are values JSON can hold");
+        row.entitlements.as_ref().map(json)
+    };
     let tier = row.groups.contract.tier.as_ref().map(TierName::as_str);
     let archived_at = row.archived_at.map(Timestamp::micros);
     let key = row.key.as_ref().map(CustomerKey::as_str);
@@ -115,15 +154,17 @@ fn save_row(
         RowChange::Groups => {
             connection
                 .prepare_cached(
-                    "UPDATE customers SET version = ?2, updated_at = ?3, groups = ?4 WHERE id = ?1",
+                    "UPDATE customers SET version = ?2, updated_at = ?3, groups = ?4, \
+                     entitlements = ?5 WHERE id = ?1",
                 )?
-                .execute(params![id, version, updated_at, groups()])?;
+                .execute(params![id, version, updated_at, groups(), entitlements()])?;
         }
         RowChange::Listed => {
             connection
                 .prepare_cached(
                     "UPDATE customers SET version = ?2, updated_at = ?3, groups = ?4, key = ?5, \
-                     key_since = ?6, status = ?7, tier = ?8, archived_at = ?9 WHERE id = ?1",
+                     key_since = ?6, status = ?7, tier = ?8, archived_at = ?9, \
+                     entitlements = ?10 WHERE id = ?1",
                 )?
                 .execute(params![
                     id,
@@ -135,12 +176,14 @@ fn save_row(
                     status(row),
                     tier,
                     archived_at,
+                    entitlements(),
                 ])?;
         }
         RowChange::Born => {
             connection
                 .prepare_cached(
-                    "INSERT INTO customers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                    "INSERT INTO customers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, \
+                     ?13)",
                 )?
                 .execute(params![
                     id,
@@ -155,6 +198,7 @@ fn save_row(
                     updated_at,
                     archived_at,
                     groups(),
+                    entitlements(),
                 ])?;
         }
     }

@@ -164,6 +164,13 @@ async fn a_rejection_has_its_status_its_code_and_its_place() {
         (R::CustomerHasSubscriptions, 422),
         (R::TooManyLinks, 422),
         (R::CustomerIdRefused, 422),
+        (R::PlanAttached, 409),
+        (R::UnknownPlan, 422),
+        (R::PlanInvalid, 422),
+        (R::PurchaseExists, 409),
+        (R::UnknownGrant, 422),
+        (R::GrantInvalid, 422),
+        (R::TooManyEntitlements, 422),
         (R::NothingHeld, 422),
     ] {
         let got = refused(code, Some("/patch/contract/tier")).await;
