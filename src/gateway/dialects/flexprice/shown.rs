@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use tallybook_events::customer::CustomerDocument;
 use tallybook_events::ids::{CustomerId, CustomerRef};
@@ -13,11 +13,19 @@ use tallybook_projections::queries::{AsOf, Authors, ReadError};
 use super::ids;
 use crate::gateway::Core;
 
+/// What an id looks like.
+const ID: &str = "^cust_[0-7][0-9A-HJKMNP-TV-Z]{25}$";
+
+/// Describes a member that is always there, and may be null.
+fn id_or_null(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": ["string", "null"], "pattern": ID})
+}
+
 /// A customer. Its members have the order of the vendor's own.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct CustomerResponse {
     /// Its id.
-    #[schemars(extend("pattern" = "^cust_[0-7][0-9A-HJKMNP-TV-Z]{25}$"))]
+    #[schemars(extend("pattern" = ID))]
     id: String,
     /// Its identifier in the caller's own system; empty when it has none.
     external_id: String,
@@ -26,7 +34,7 @@ pub(super) struct CustomerResponse {
     /// E-mail address.
     email: String,
     /// The parent's id.
-    #[schemars(required)]
+    #[schemars(schema_with = "id_or_null")]
     parent_customer_id: Option<String>,
     /// Primary address line.
     address_line1: String,
