@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use tallybook_events::customer::CustomerDocument;
-use tallybook_events::ids::{CustomerId, CustomerRef};
+use tallybook_events::ids::{CustomerId, CustomerRef, Scope};
 use tallybook_events::json::Json;
 use tallybook_events::time::Timestamp;
 use tallybook_projections::queries::{AsOf, Authors, ReadError};
@@ -183,9 +183,9 @@ impl Core {
             let Some(parent) = document.identity.parent.filter(|id| !found.contains_key(id)) else {
                 continue;
             };
-            let (scope, parent_ref) = (document_scope(document), CustomerRef::Id(parent));
-            let queries = &self.gateway.queries;
-            let read = queries.customer(&scope, &parent_ref, AsOf::Now, now).await?;
+            let (tenant, environment) = (document.tenant.clone(), document.environment);
+            let (scope, by_id) = (Scope { tenant, environment }, CustomerRef::Id(parent));
+            let read = self.gateway.queries.customer(&scope, &by_id, AsOf::Now, now).await?;
             found.extend(read.map(|document| (parent, document)));
         }
         Ok(found)
@@ -202,9 +202,4 @@ impl Core {
         let both = documents.into_iter().zip(authors);
         both.map(|(document, authors)| Ok((document, authors.ok_or(ReadError::Behind)?))).collect()
     }
-}
-
-fn document_scope(document: &CustomerDocument) -> tallybook_events::ids::Scope {
-    let (tenant, environment) = (document.tenant.clone(), document.environment);
-    tallybook_events::ids::Scope { tenant, environment }
 }
