@@ -193,6 +193,21 @@ impl Total {
         exact_sum(self.0, -other.0).map(Self)
     }
 
+    /// Gives a hundred times as much: dollars in cents. What has no exact decimal then, a sum of more
+    /// than 26 digits, is rounded.
+    #[must_use]
+    pub fn hundredfold(self) -> Self {
+        // Moving the point is exact; only where there are too few digits behind it are some added.
+        let Self(decimal) = self;
+        let scale = decimal.scale();
+        if scale >= 2 {
+            let mut shifted = decimal;
+            shifted.set_scale(scale - 2).expect("a smaller scale is one");
+            return Self(shifted.normalize());
+        }
+        Self(decimal.saturating_mul(Decimal::ONE_HUNDRED).normalize())
+    }
+
     /// Adds another total; nothing when the sum has no exact decimal any more.
     #[must_use]
     pub fn and(self, other: Self) -> Option<Self> {
@@ -534,5 +549,21 @@ mod tests {
     #[test]
     fn it_prints_as_a_string() {
         assert_eq!(serde_json::to_string(&Amount::from(7)).unwrap(), "\"7\"");
+    }
+
+    #[test]
+    fn dollars_are_a_hundred_times_as_many_cents() {
+        for (dollars, cents) in [
+            ("0", "0"),
+            ("1", "100"),
+            ("0.5", "50"),
+            ("12.34", "1234"),
+            ("-0.001", "-0.1"),
+            ("999999999999.999999999999", "99999999999999.9999999999"),
+            ("9999999999999999.999999999999", "999999999999999999.9999999999"),
+        ] {
+            let total: Total = dollars.parse().unwrap();
+            assert_eq!(total.hundredfold().to_string(), cents);
+        }
     }
 }

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 use tallybook_events::customer::entitlements::EntitlementFacts;
 use tallybook_events::customer::{
-    BillingControls, Budget, Contract, CustomerCreated, CustomerDocument, Identity, Policy,
-    Profile, UsageSummary,
+    BillingControls, Budget, Contract, Corrected, CustomerCreated, CustomerDocument, Identity,
+    Policy, Profile, UsageRecorded, UsageSummary,
 };
 use tallybook_events::event::Event;
-use tallybook_events::ids::{CustomerId, CustomerKey, Scope};
+use tallybook_events::ids::{CustomerId, CustomerKey, Merchant, ReportId, Scope};
 use tallybook_events::time::Timestamp;
 
 use crate::projection::{Fact, Facts, Projection};
@@ -53,6 +53,40 @@ pub struct Groups {
     pub billing_controls: BillingControls,
     /// Links and parent.
     pub identity: Identity,
+    /// The first report that was recorded with a merchant. No part of the customer document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_merchant: Option<FirstMerchant>,
+}
+
+/// A merchant that a customer may be locked to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstMerchant {
+    /// The report that named it first.
+    pub report_id: ReportId,
+    /// The merchant: of that report, or of the last correction of it that names one.
+    pub merchant: Merchant,
+}
+
+impl Groups {
+    /// Takes note of the merchant that a report names. Tells whether that changed anything.
+    fn meet(&mut self, used: &UsageRecorded) -> bool {
+        let Some(merchant) = &used.merchant else { return false };
+        let first = match &mut self.first_merchant {
+            first @ None => first.insert(FirstMerchant {
+                report_id: used.report_id.clone(),
+                merchant: merchant.clone(),
+            }),
+            Some(first) => {
+                let names = |corrected: &Corrected| corrected.report_id == first.report_id;
+                if !used.corrects.as_ref().is_some_and(names) || first.merchant == *merchant {
+                    return false;
+                }
+                first
+            }
+        };
+        first.merchant = merchant.clone();
+        true
+    }
 }
 
 /// How much of a row changed. A later one includes those before it.
@@ -74,7 +108,8 @@ pub enum RowChange {
 impl CustomerRow {
     /// Gives the customer document with what was used.
     pub fn document(self, usage: UsageSummary) -> CustomerDocument {
-        let Groups { profile, contract, budget, policy, billing_controls, identity } = self.groups;
+        let Groups { profile, contract, budget, policy, billing_controls, identity, .. } =
+            self.groups;
         CustomerDocument {
             id: self.id,
             key: self.key,
@@ -114,8 +149,10 @@ impl CustomerRow {
         let groups = &mut self.groups;
         match event {
             Event::CustomerCreated(_) => return RowChange::Born,
-            Event::UsageRecorded(_)
-            | Event::BudgetThresholdReached(_)
+            Event::UsageRecorded(used) => {
+                return if groups.meet(used) { RowChange::Groups } else { RowChange::Counted };
+            }
+            Event::BudgetThresholdReached(_)
             | Event::AutoTopupTriggered(_)
             | Event::UsageAlertTriggered(_)
             | Event::BalanceLimitReached(_)
@@ -228,8 +265,8 @@ mod tests {
     use crate::fold::CustomerFold;
     use crate::ledger::NoRows;
     use crate::testing::{
-        Log, archived, at, budget_set, created, id, key, named, renamed, scope, suspended, tier,
-        used,
+        Log, archived, at, budget_set, corrected, created, id, key, named, renamed, scope,
+        suspended, tier, used,
     };
     use tallybook_events::customer::{
         BillingControlsSet, ContractSet, KeyClaimed, Limits, ParentChanged, PolicyChanged, Status,
@@ -309,9 +346,38 @@ mod tests {
             policy: Some(policy),
             billing_controls: controls,
             identity: Identity { parent: Some(id("parent")), ..Identity::default() },
+            first_merchant: None,
         };
         let expected = CustomerRow { version: 10, updated_at: at("2026-11-07"), groups, ..born() };
         assert_eq!(row, expected);
+    }
+
+    #[test]
+    fn the_first_merchant_stays_unless_its_report_is_corrected() {
+        let at = |id: &str, merchant: Option<&str>| {
+            let Event::UsageRecorded(mut used) = used(id, "2026-11-02", 5, &Budget::default())
+            else {
+                panic!("a report")
+            };
+            used.merchant = merchant.map(|merchant| merchant.parse().unwrap());
+            Event::UsageRecorded(used)
+        };
+        let first = |merchant: &str| {
+            let (report_id, merchant) = ("r2".parse().unwrap(), merchant.parse().unwrap());
+            Some(FirstMerchant { report_id, merchant })
+        };
+        let (birth, second) = (created("acme"), at("r2", Some("Corner Shop")));
+        let third = at("r3", Some("amazon.com"));
+        let before = [birth, at("r1", None), second.clone(), third.clone()];
+        assert_eq!(given(&[&before]).groups.first_merchant, first("Corner Shop"));
+        for (correction, expected) in [
+            (corrected(&second, at("c", Some("amazon.com"))), "amazon.com"),
+            (corrected(&second, at("c", None)), "Corner Shop"),
+            (corrected(&third, at("c", Some("target.com"))), "Corner Shop"),
+        ] {
+            let row = given(&[&before, &[correction]]);
+            assert_eq!(row.groups.first_merchant, first(expected));
+        }
     }
 
     #[test]

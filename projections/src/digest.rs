@@ -99,10 +99,10 @@ impl Digester {
 
     /// Takes in a row of the ledger.
     pub fn period(&mut self, customer: CustomerId, key: &RowKey, row: &LedgerRow) {
-        let LedgerRow { tally, budget } = row;
+        let LedgerRow { tally, budget, versions } = row;
         let sums = (tally.raw, tally.charged, tally.quantity, tally.count);
         let reports = (tally.first_at, tally.last_at);
-        self.line(&(customer, key.kind.as_str(), key.window, sums, budget, reports));
+        self.line(&(customer, key.kind.as_str(), key.window, sums, budget, reports, versions));
     }
 
     /// Takes in a budget of the ledger.

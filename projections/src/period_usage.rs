@@ -171,6 +171,8 @@ pub enum LedgerChange {
         period: Window,
         /// Beginning of the hour in which it counts; where the window begins later: of the window.
         hour: Timestamp,
+        /// Version of the customer after it.
+        version: u64,
         /// The moment of the decision.
         decided_at: Timestamp,
         /// The budget in force at that moment.
@@ -182,6 +184,8 @@ pub enum LedgerChange {
         measure: Measure,
         /// Beginning of the hour, or of what was left of it, in which it had counted.
         hour: Timestamp,
+        /// Version of the customer after the correction.
+        version: u64,
     },
     /// From a moment on another budget is in force; windows that have ended by then keep theirs.
     BudgetChanged {
@@ -218,7 +222,19 @@ impl Projection for PeriodUsage {
         for fact in &facts.facts {
             match &fact.event {
                 Event::UsageRecorded(used) => {
-                    count(used, facts.decided_at, budget.period_budget, &mut changes);
+                    let Counting { counted, withdrawn } = Counting::of(used);
+                    let version = fact.version;
+                    if let Some(Placed { measure, hour }) = withdrawn {
+                        changes.push(LedgerChange::Withdrawn { measure, hour, version });
+                    }
+                    changes.push(LedgerChange::Counted {
+                        measure: counted.measure,
+                        period: used.period,
+                        hour: counted.hour,
+                        version,
+                        decided_at: facts.decided_at,
+                        budget: budget.period_budget,
+                    });
                 }
                 Event::BudgetSet(set) => {
                     let before = std::mem::replace(budget, (*set).into());
@@ -254,29 +270,43 @@ impl Projection for PeriodUsage {
     }
 }
 
-fn count(
-    used: &UsageRecorded,
-    decided_at: Timestamp,
-    budget: Option<Amount>,
-    changes: &mut Vec<LedgerChange>,
-) {
-    if let Some(Corrected { occurred_at, quantity, raw, charged, counted_from, .. }) =
-        &used.corrects
-    {
-        let (at, raw, charged, quantity) = (*occurred_at, *raw, *charged, *quantity);
-        changes.push(LedgerChange::Withdrawn {
-            measure: Measure { at, raw, charged, quantity },
-            hour: counted_from.unwrap_or_else(|| Timestamp::from_hour(at.hour())),
+/// What one event about usage counts, and what it takes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counting {
+    /// What counts.
+    pub(crate) counted: Placed,
+    /// What counts no more.
+    pub(crate) withdrawn: Option<Placed>,
+}
+
+/// A report and where it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Placed {
+    /// The report.
+    pub(crate) measure: Measure,
+    /// Beginning of the hour, or of what is left of it, in which it counts.
+    pub(crate) hour: Timestamp,
+}
+
+impl Counting {
+    /// Gives what an event counts and takes back.
+    pub(crate) fn of(used: &UsageRecorded) -> Self {
+        let withdrawn = used.corrects.as_ref().map(|corrected| {
+            let Corrected { occurred_at, quantity, raw, charged, counted_from, .. } = corrected;
+            let (at, raw, charged, quantity) = (*occurred_at, *raw, *charged, *quantity);
+            Placed {
+                measure: Measure { at, raw, charged, quantity },
+                hour: counted_from.unwrap_or_else(|| Timestamp::from_hour(at.hour())),
+            }
         });
+        let UsageRecorded { occurred_at: at, quantity, raw, charged, period, .. } = used;
+        let (at, raw, charged, quantity) = (*at, *raw, *charged, *quantity);
+        let counted = Placed {
+            measure: Measure { at, raw, charged, quantity },
+            hour: Timestamp::from_hour(at.hour()).max(period.start),
+        };
+        Self { counted, withdrawn }
     }
-    let UsageRecorded { occurred_at, quantity, raw, charged, period, .. } = used;
-    changes.push(LedgerChange::Counted {
-        measure: Measure { at: *occurred_at, raw: *raw, charged: *charged, quantity: *quantity },
-        period: *period,
-        hour: Timestamp::from_hour(occurred_at.hour()).max(period.start),
-        decided_at,
-        budget,
-    });
 }
 
 fn compare(

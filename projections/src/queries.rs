@@ -16,6 +16,8 @@ use tallybook_events::money::{Amount, Total};
 use tallybook_events::text::TierName;
 use tallybook_events::time::Timestamp;
 
+use crate::spend::Spending;
+
 /// Which state of a customer is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AsOf {
@@ -280,6 +282,15 @@ pub trait Queries: Send + Sync + 'static {
         scope: &Scope,
         customer: &CustomerRef,
     ) -> Result<Option<CustomerId>, ReadError>;
+
+    /// Gives one customer of a scope, archived ones by id only, with what it spent around a moment, be
+    /// it past or yet to come: the rules as they stand now, the reports that were recorded until now.
+    async fn spending(
+        &self,
+        scope: &Scope,
+        customer: &CustomerRef,
+        at: Timestamp,
+    ) -> Result<Option<Spending>, ReadError>;
 
     /// Gives what a customer of a scope is entitled to at a moment, archived ones by id only. Nothing
     /// when there is no such customer; what no command has set is empty.

@@ -2,7 +2,9 @@
 
 use tallybook_events::customer::CustomerDocument;
 use tallybook_events::ids::{CustomerId, CustomerRef, Scope};
+use tallybook_events::time::Timestamp;
 use tallybook_projections::queries::{AsOf, ReadError};
+use tallybook_projections::spend::Spending;
 
 use super::Core;
 
@@ -70,6 +72,22 @@ impl Core {
         for customer in name.tried() {
             if let Some(id) = self.gateway.queries.resolve(scope, customer).await? {
                 return Ok(Some(id));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Gives the customer that a path names, with what it spent around a moment.
+    pub(crate) async fn spending(
+        &self,
+        scope: &Scope,
+        name: &CustomerName,
+        at: Timestamp,
+    ) -> Result<Option<Spending>, ReadError> {
+        for customer in name.tried() {
+            let found = self.gateway.queries.spending(scope, customer, at).await?;
+            if found.is_some() {
+                return Ok(found);
             }
         }
         Ok(None)

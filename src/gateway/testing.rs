@@ -18,11 +18,13 @@ use tallybook_events::customer::CustomerDocument;
 use tallybook_events::customer::entitlements::Entitlements;
 use tallybook_events::decision::{Accepted, Outcome, Rejection, RejectionCode};
 use tallybook_events::ids::{CommandId, CustomerId, CustomerRef, Partition, Position, Scope};
+use tallybook_events::money::Total;
 use tallybook_events::time::Timestamp;
 use tallybook_projections::queries::{
     AsOf, Authors, CommandOutcome, CustomerFilter, Page, PageRequest, PeriodKind, Queries,
     ReadError, Slice, SliceRequest, TimelineItem, UsagePeriod,
 };
+use tallybook_projections::spend::{SpendStats, Spending};
 use tower::ServiceExt;
 
 use super::{Gateway, Operations, Timeouts, router};
@@ -76,6 +78,8 @@ pub(crate) struct FakeQueries {
     /// The pages asked for.
     pub(crate) pages: Mutex<Vec<(CustomerFilter, PageRequest)>>,
     pub(crate) next: Option<String>,
+    /// What each customer spent; nothing unless it is told.
+    pub(crate) spent: Option<SpendStats>,
 }
 
 impl FakeQueries {
@@ -103,6 +107,25 @@ impl Queries for FakeQueries {
     ) -> Result<Option<CustomerDocument>, ReadError> {
         self.asked.lock().unwrap().push((customer.clone(), as_of));
         Ok(self.find(scope, customer).cloned())
+    }
+
+    async fn spending(
+        &self,
+        scope: &Scope,
+        customer: &CustomerRef,
+        at: Timestamp,
+    ) -> Result<Option<Spending>, ReadError> {
+        let nothing = SpendStats {
+            at,
+            day: Total::ZERO,
+            month: Total::ZERO,
+            last_spend_at: None,
+            first_merchant: None,
+            recent: Vec::new(),
+        };
+        let stats = SpendStats { at, ..self.spent.clone().unwrap_or(nothing) };
+        let found = self.find(scope, customer).cloned();
+        Ok(found.map(|customer| Spending { customer, stats }))
     }
 
     async fn resolve(

@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 
+use serde::Serialize;
 use tallybook_events::customer::entitlements::Segments;
 use tallybook_events::ids::Meter;
 use tallybook_events::money::Amount;
@@ -20,6 +21,26 @@ pub struct LedgerRow {
     pub tally: Tally,
     /// For budget windows: the budget at its end (for the current one: now).
     pub budget: Option<Amount>,
+    /// For hours: where all events are that count there, or no longer do.
+    pub versions: Option<Versions>,
+}
+
+/// Versions of a customer, from one to another, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Versions {
+    /// The first.
+    pub first: u64,
+    /// The last.
+    pub last: u64,
+}
+
+impl Versions {
+    /// Makes room for one more.
+    #[must_use]
+    pub fn with(now: Option<Self>, version: u64) -> Self {
+        let Self { first, last } = now.unwrap_or(Self { first: version, last: version });
+        Self { first: first.min(version), last: last.max(version) }
+    }
 }
 
 /// From when on a period budget is in force.

@@ -8,7 +8,7 @@ use tallybook_events::money::{Amount, Total};
 use tallybook_events::period::{Schedule, Window};
 use tallybook_events::time::Timestamp;
 
-use super::{BudgetSince, LedgerRow, LedgerSource};
+use super::{BudgetSince, LedgerRow, LedgerSource, Versions};
 use crate::period_usage::{LedgerChange, Measure, RowKey, RowKind, Tally};
 use crate::queries::PeriodKind;
 
@@ -64,7 +64,7 @@ impl Ledger {
         source: &mut S,
     ) -> Result<(), S::Error> {
         match *change {
-            LedgerChange::Counted { measure, period, hour, decided_at, budget } => {
+            LedgerChange::Counted { measure, period, hour, version, decided_at, budget } => {
                 self.load_windows(period.start.min(hour), source)?;
                 if !self.rows.contains_key(&RowKey::budget(period)) {
                     let budget = if period.end > decided_at {
@@ -74,11 +74,11 @@ impl Ledger {
                     };
                     self.open(period, budget, source)?;
                 }
-                self.each(&measure, hour, source, Tally::add)
+                self.each(&measure, hour, version, source, Tally::add)
             }
-            LedgerChange::Withdrawn { measure, hour } => {
+            LedgerChange::Withdrawn { measure, hour, version } => {
                 self.load_windows(hour, source)?;
-                self.each(&measure, hour, source, Tally::take)
+                self.each(&measure, hour, version, source, Tally::take)
             }
             LedgerChange::BudgetChanged { at, version, budget } => {
                 self.load_windows(at, source)?;
@@ -171,6 +171,7 @@ impl Ledger {
         &mut self,
         measure: &Measure,
         hour: Timestamp,
+        version: u64,
         source: &mut S,
         change: fn(&mut Tally, &Measure),
     ) -> Result<(), S::Error> {
@@ -179,6 +180,9 @@ impl Ledger {
             let held = self.rows.entry(key).or_insert(Held { row, changed: true });
             held.changed = true;
             change(&mut held.row.tally, measure);
+            if key.kind == RowKind::Hour {
+                held.row.versions = Some(Versions::with(held.row.versions, version));
+            }
         }
         // By the hour, not by the moment: so a window always is the sum of the hours that begin in it.
         for (_, held) in self.windows_mut().filter(|(window, _)| window.contains(hour)) {
@@ -236,7 +240,8 @@ impl Ledger {
         let tally = self.sum(window, source)?;
         let key = RowKey::budget(window);
         self.dropped.remove(&key);
-        self.rows.insert(key, Held { row: LedgerRow { tally, budget }, changed: true });
+        self.rows
+            .insert(key, Held { row: LedgerRow { tally, budget, versions: None }, changed: true });
         Ok(())
     }
 
@@ -391,7 +396,7 @@ mod tests {
     }
 
     fn line(key: &RowKey, row: &LedgerRow) -> String {
-        let LedgerRow { tally, budget } = row;
+        let LedgerRow { tally, budget, .. } = row;
         let (raw, count, budget) = (tally.raw, tally.count, amount(*budget));
         format!("{}: {raw} in {count} of {budget}", span(&key.window))
     }
@@ -439,7 +444,8 @@ mod tests {
             first_at: Some(at("2026-11-24T05:10:00Z")),
             last_at: Some(at("2026-11-24T05:30:00Z")),
         };
-        let row = LedgerRow { tally, budget: None };
+        let row = LedgerRow { tally, budget: None, versions: None };
+        let hour = LedgerRow { versions: Some(Versions { first: 2, last: 3 }), ..row };
         let key = |kind, start, end| RowKey { kind, window: window(start, end) };
         let period = |kind, start, end| key(RowKind::Period(kind), start, end);
         let expected = [
@@ -450,7 +456,9 @@ mod tests {
             period(PeriodKind::Year, "2026-01-01", "2027-01-01"),
             RowKey::LIFETIME,
         ];
-        assert_eq!(fold.ledger().writes().changed, expected.map(|key| (key, &row)));
+        let row_of = |key: RowKey| if key.kind == RowKind::Hour { &hour } else { &row };
+        let expected = expected.map(|key| (key, row_of(key)));
+        assert_eq!(fold.ledger().writes().changed, expected);
         assert!(fold.ledger().writes().dropped.is_empty());
     }
 

@@ -9,7 +9,7 @@ use tallybook_events::customer::entitlements::{
 };
 use tallybook_events::customer::{Budget, UsageRecorded};
 use tallybook_events::event::Event;
-use tallybook_events::ids::CustomerId;
+use tallybook_events::ids::{CustomerId, Merchant, ReportId};
 use tallybook_events::money::{Amount, Total};
 use tallybook_events::period::{BudgetDuration, Window};
 use tallybook_events::time::{MICROS_PER_HOUR, Timestamp};
@@ -17,6 +17,8 @@ use tallybook_events::time::{MICROS_PER_HOUR, Timestamp};
 use crate::testing::{
     Log, archived, at, budget_set, corrected, created, id, named, renamed, suspended, tier,
 };
+
+const MICROS_PER_MINUTE: i64 = MICROS_PER_HOUR / 60;
 
 /// Customers in a world.
 pub(crate) const CUSTOMERS: usize = 5;
@@ -117,6 +119,8 @@ pub(crate) struct Reckoned {
     /// Reports by id; those that were corrected do not count.
     pub(crate) reports: Vec<(UsageRecorded, bool)>,
     pub(crate) entitled: EntitlementFacts,
+    /// The first report that named a merchant, and the merchant.
+    pub(crate) first_merchant: Option<(ReportId, Merchant)>,
 }
 
 /// A journal of two partitions, and what is known of its customers.
@@ -189,6 +193,7 @@ impl Reckoned {
                 for (ago, cost) in reports {
                     let report = self.report(now.plus_micros(-hours(*ago)), *cost);
                     events.push(Event::UsageRecorded(report.clone()));
+                    self.meet(&report, None);
                     self.reports.push((report, true));
                 }
             }
@@ -197,9 +202,11 @@ impl Reckoned {
                 let mut counting = self.reports.iter_mut().filter(|(_, counts)| *counts);
                 let Some((earlier, counts)) = counting.nth(*nth) else { return };
                 *counts = false;
+                let corrected_id = earlier.report_id.clone();
                 let (earlier, later) =
                     (Event::UsageRecorded(earlier.clone()), Event::UsageRecorded(report.clone()));
                 events.push(corrected(&earlier, later));
+                self.meet(&report, Some(&corrected_id));
                 self.reports.push((report, true));
             }
             What::Budget { period_budget, duration, start, hours: length } => {
@@ -257,7 +264,18 @@ impl Reckoned {
         }
     }
 
-    fn report(&self, moment: Timestamp, cost: u32) -> UsageRecorded {
+    fn meet(&mut self, report: &UsageRecorded, corrects: Option<&ReportId>) {
+        let Some(merchant) = &report.merchant else { return };
+        match &mut self.first_merchant {
+            None => self.first_merchant = Some((report.report_id.clone(), merchant.clone())),
+            Some((id, first)) if corrects == Some(id) => *first = merchant.clone(),
+            Some(_) => {}
+        }
+    }
+
+    /// Makes a report of some minute of the hour that begins at a moment.
+    fn report(&self, hour: Timestamp, cost: u32) -> UsageRecorded {
+        let moment = hour.plus_micros(i64::from(cost) * 3 * MICROS_PER_MINUTE);
         UsageRecorded {
             report_id: format!("r{}", self.reports.len()).parse().expect("a report id"),
             occurred_at: moment,
@@ -281,6 +299,14 @@ impl Reckoned {
         counting.fold((Total::ZERO, 0), |(raw, count), (report, _)| {
             (raw.plus(report.raw).expect("a small sum"), count + 1)
         })
+    }
+
+    /// Gives the last report with a cost up to a moment.
+    pub(crate) fn last_spend(&self, at: Timestamp) -> Option<Timestamp> {
+        let spends = self.reports.iter().filter(|(report, counts)| {
+            *counts && report.raw > Amount::ZERO && report.occurred_at <= at
+        });
+        spends.map(|(report, _)| report.occurred_at).max()
     }
 }
 

@@ -10,11 +10,12 @@ use tallybook_events::time::Timestamp;
 use tallybook_projections::queries::{PeriodKind, TimelineItem, UsagePeriod};
 
 use super::answer::CommandAnswer;
+use super::check::{CheckAnswer, CheckBody};
 use super::customers::{CustomerBody, PageBody};
 use super::problem::{PROBLEM_JSON, Problem};
 use super::shapes::{Cursor, IfMatch, Limit, Many, OneOrMany, OrderWord, StatusWord};
 use super::usage::{UsageAnswer, UsageBody};
-use super::{commands, customers, entitlements, history, usage};
+use super::{check, commands, customers, entitlements, history, usage};
 use crate::gateway::body::{JSON, MERGE_PATCH};
 use crate::gateway::contract::{Contract, Operation, Reply, Security};
 use crate::gateway::headers::{
@@ -178,6 +179,17 @@ fn reading() -> Vec<Operation> {
     .summary("Gives a customer's plans, purchases, balances by feature and flags, as of now.")
     .answer::<Entitlements>(200, "What the customer is entitled to.")
     .reply(problem(400, "A parameter is unknown."));
+    let check = Operation::new(
+        "checkSpend",
+        Method::POST,
+        "/api/v1/customers/{customer}/check",
+        post(check::post),
+    )
+    .summary("Tells whether a spend would be allowed, with all that stands against it.")
+    .body::<CheckBody>()
+    .answer::<CheckAnswer>(200, "Whether it would be.")
+    .reply(problem(400, "The body is malformed."));
+    let check = with_body(named(check));
     let command = Operation::new(
         "getCommand",
         Method::GET,
@@ -193,6 +205,7 @@ fn reading() -> Vec<Operation> {
         command,
         paged(list),
         named(show),
+        check,
         named(entitlements),
         named(paged(timeline)),
         named(paged(ledger)),

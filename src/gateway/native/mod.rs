@@ -28,6 +28,7 @@ mod customers;
 mod usage;
 mod history;
 mod entitlements;
+mod check;
 #[cfg(test)]
 mod tests;
 

@@ -5,8 +5,8 @@ use tallybook_events::chain::Checkpoint;
 use tallybook_events::customer::Budget;
 use tallybook_events::ids::{CustomerRef, Partition, Position};
 use tallybook_events::money::Total;
-use tallybook_events::period::{BudgetDuration, Window};
-use tallybook_events::time::MICROS_PER_HOUR;
+use tallybook_events::period::{BudgetDuration, Window, calendar_window};
+use tallybook_events::time::{MICROS_PER_HOUR, Timestamp};
 
 use super::{
     Fixture, FreshFixture, block_on, by_key, commit, commit_some, config, customer, digest,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::queries::{AsOf, Order, PeriodKind, UsagePeriod};
 use crate::store::{Batch, Part, StoreError};
-use crate::testing::random_world::{World, customer_id, steps};
+use crate::testing::random_world::{Reckoned, World, customer_id, steps};
 use crate::testing::{Log, budget_set, created, id, key, named, scope, used};
 
 pub(crate) async fn a_new_store_stands_nowhere(fixture: impl Fixture) {
@@ -204,6 +204,14 @@ pub(crate) async fn rows_are_what_a_plain_reckoning_gives<F: FreshFixture>(fixtu
         .unwrap();
 }
 
+/// Gives moments to ask for spends: now, and at, just before and a day after some reports.
+fn moments(world: &World, reckoned: &Reckoned) -> Vec<Timestamp> {
+    let of_reports = reckoned.reports.iter().step_by(3).map(|(report, _)| report.occurred_at);
+    let day = 24 * MICROS_PER_HOUR;
+    let around = of_reports.flat_map(|at| [at, at.plus_micros(-1), at.plus_micros(day)]);
+    around.chain([world.now]).collect()
+}
+
 async fn reckon(fixture: &impl Fixture, world: &World) -> Result<(), TestCaseError> {
     let reads = fixture.reads();
     for (number, reckoned) in &world.customers {
@@ -236,6 +244,17 @@ async fn reckon(fixture: &impl Fixture, world: &World) -> Result<(), TestCaseErr
             prop_assert_eq!((period.raw, period.count), reckoned.used(&window));
             prop_assert_eq!(document.version, reckoned.version);
             prop_assert_eq!(document.archived_at.is_some(), reckoned.archived);
+        }
+        for at in moments(world, reckoned) {
+            let stats = reads.spending(&scope(), &customer, at).await.unwrap().unwrap().stats;
+            let day =
+                Window { start: at.plus_micros(1 - 24 * MICROS_PER_HOUR), end: at.plus_micros(1) };
+            let month = calendar_window(BudgetDuration::Monthly, at);
+            let first = reckoned.first_merchant.as_ref().map(|(_, merchant)| merchant.clone());
+            prop_assert_eq!((stats.at, stats.first_merchant), (at, first));
+            prop_assert_eq!(stats.day, reckoned.used(&day).0, "24 hours up to {}", at);
+            prop_assert_eq!(stats.month, reckoned.used(&month).0, "month of {}", at);
+            prop_assert_eq!(stats.last_spend_at, reckoned.last_spend(at), "last up to {}", at);
         }
         let key = CustomerRef::Key(key(&reckoned.key));
         let by_key = reads.resolve(&scope(), &key).await.unwrap();

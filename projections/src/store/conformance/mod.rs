@@ -21,6 +21,7 @@ pub(crate) mod slices;
 pub(crate) mod looks_back;
 pub(crate) mod commands;
 pub(crate) mod entitlements;
+pub(crate) mod spends;
 pub(crate) mod rebuilds;
 
 /// An adapter, with a database of its own that begins empty. Each call opens it anew.
@@ -69,6 +70,11 @@ macro_rules! conformance {
             reads::a_ledger_is_read_page_by_page,
             looks_back::a_customer_reads_as_of_any_version_and_time,
             reads::an_unknown_cursor_is_refused,
+            spends::a_day_of_spends_is_exact_to_the_report,
+            spends::a_part_of_an_hour_is_exact_where_a_window_begins_within_it,
+            spends::the_last_spend_is_one_that_cost_something_and_still_counts,
+            spends::reports_of_the_last_moments_are_told_for_a_customer_with_a_rate,
+            spends::nobody_elses_spends_are_told,
             reads::readers_wait_for_a_position,
             commands::a_command_is_found_with_its_events_or_its_refusal,
             commands::a_held_command_is_what_settled_it,

@@ -28,6 +28,7 @@ use crate::queries::{
     AsOf, Authors, CommandOutcome, CustomerFilter, Page, PageRequest, PeriodKind, Queries,
     ReadError, Slice, SliceRequest, TimelineItem, UsagePeriod,
 };
+use crate::spend::{Spending, spending};
 use crate::store::cursor::Cursor;
 
 /// Most customers whose authors are looked up on the caller's thread.
@@ -100,6 +101,23 @@ impl Queries for SqliteQueries {
         customer: &CustomerRef,
     ) -> Result<Option<CustomerId>, ReadError> {
         self.pool.read(|rows| resolve(rows, scope, customer))
+    }
+
+    async fn spending(
+        &self,
+        scope: &Scope,
+        customer: &CustomerRef,
+        at: Timestamp,
+    ) -> Result<Option<Spending>, ReadError> {
+        let (scope, customer) = (scope.clone(), customer.clone());
+        self.blocking(move |pool| {
+            pool.read(|rows| {
+                let Some(row) = find(rows, &scope, &customer)? else { return Ok(None) };
+                let mut ledger = StoredLedger { connection: rows, customer: row.id };
+                spending(row, at, &mut ledger)
+            })
+        })
+        .await
     }
 
     async fn entitlements(

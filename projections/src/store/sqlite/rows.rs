@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::database::SqliteError;
 use crate::customers::CustomerRow;
-use crate::ledger::LedgerRow;
+use crate::ledger::{LedgerRow, Versions};
 use crate::period_usage::{RowKind, Tally};
 use crate::queries::PeriodKind;
 
@@ -81,6 +81,13 @@ impl<'a> Columns<'a> {
         Ok(Window { start: self.time(starts_at)?, end: self.time(starts_at + 1)? })
     }
 
+    pub(super) fn versions(self, first: usize) -> Result<Option<Versions>, SqliteError> {
+        if self.is_null(first)? {
+            return Ok(None);
+        }
+        Ok(Some(Versions { first: self.number(first)?, last: self.number(first + 1)? }))
+    }
+
     pub(super) fn kind(self, column: usize) -> Result<RowKind, SqliteError> {
         let name = self.str(column)?;
         let kinds = PeriodKind::ALL.into_iter().map(RowKind::Period).chain([RowKind::Hour]);
@@ -144,7 +151,8 @@ pub(super) fn status(row: &CustomerRow) -> &'static str {
 }
 
 /// The columns that [`ledger_row`] reads.
-pub(super) const LEDGER_ROW: &str = "raw, charged, quantity, count, budget, first_at, last_at";
+pub(super) const LEDGER_ROW: &str =
+    "raw, charged, quantity, count, budget, first_at, last_at, first_version, last_version";
 
 /// Reads a row of the ledger whose first column is `first`.
 pub(super) fn ledger_row(columns: Columns<'_>, first: usize) -> Result<LedgerRow, SqliteError> {
@@ -158,6 +166,7 @@ pub(super) fn ledger_row(columns: Columns<'_>, first: usize) -> Result<LedgerRow
             last_at: columns.time_or_null(first + 6)?,
         },
         budget: columns.text_or_null::<Amount>(first + 4)?,
+        versions: columns.versions(first + 7)?,
     })
 }
 

@@ -247,9 +247,10 @@ fn save_period(
     row: &LedgerRow,
 ) -> Result<(), SqliteError> {
     let mut statement = connection.prepare_cached(
-        "INSERT OR REPLACE INTO period_usage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        "INSERT OR REPLACE INTO period_usage \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?;
-    let LedgerRow { tally, budget } = row;
+    let LedgerRow { tally, budget, versions } = row;
     statement.execute(params![
         id.0.as_bytes(),
         key.kind.as_str(),
@@ -262,6 +263,8 @@ fn save_period(
         budget.as_ref().map(Amount::to_string),
         tally.first_at.map(Timestamp::micros),
         tally.last_at.map(Timestamp::micros),
+        versions.map(|versions| signed(versions.first)).transpose()?,
+        versions.map(|versions| signed(versions.last)).transpose()?,
     ])?;
     Ok(())
 }

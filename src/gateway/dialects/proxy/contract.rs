@@ -10,6 +10,7 @@ use super::asked::{CreateCustomerRequest, UpdateCustomerRequest};
 use super::customer::{Customer, ShownId};
 use super::customers;
 use super::error::ErrorBody;
+use super::evaluate::{EvaluateSpendRequest, EvaluateSpendResponse, evaluate};
 use super::list::{CustomerPage, Limit, list};
 use crate::gateway::Core;
 use crate::gateway::contract::{Contract, Operation, Reply, Security};
@@ -30,6 +31,7 @@ pub(super) fn contract() -> Contract {
             create_customer(),
             delete_customer(),
             list_customers(),
+            evaluate_spend(),
         ],
     }
 }
@@ -74,6 +76,16 @@ fn list_customers() -> Operation {
         .in_query::<Limit>("limit", "Maximum number of results to return.")
         .in_query::<String>("cursor", "Pagination cursor for fetching the next page.")
         .answer::<CustomerPage>(200, "List of customers.")
+}
+
+fn evaluate_spend() -> Operation {
+    let operation =
+        Operation::new("evaluateSpendPolicy", Method::POST, "/v1/spend/evaluate", post(evaluate))
+            .summary("Evaluates whether a proposed spend would be approved by the rules of now.")
+            .body::<EvaluateSpendRequest>()
+            .answer::<EvaluateSpendResponse>(200, "Policy evaluation result.")
+            .answer::<ErrorBody<'_>>(404, "There is no such customer.");
+    reads_a_body(operation)
 }
 
 fn of_customer(id: &'static str, method: Method, handler: MethodRouter<Arc<Core>>) -> Operation {

@@ -32,6 +32,7 @@ mod asked;
 mod customer;
 mod customers;
 mod list;
+mod evaluate;
 
 /// The way that commands of this dialect came in, as it stands in the journal.
 const SOURCE: &str = "proxy";

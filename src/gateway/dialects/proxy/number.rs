@@ -13,8 +13,6 @@ use crate::gateway::number::Number;
 
 /// Trillionths of a dollar in a cent.
 const TRILLIONTHS_PER_CENT: i128 = 10_i128.pow(10);
-/// Cents in a dollar.
-const CENTS_PER_DOLLAR: i128 = 100;
 /// Most cents: amounts are below 10^12 dollars.
 const MAX_CENTS: u64 = 10_u64.pow(14) - 1;
 /// Most minutes or days: the greatest whole number up to which a double has all of them.
@@ -99,8 +97,12 @@ whole_schema!(Cents, "Cents", MAX_CENTS);
 
 /// Gives an amount in cents; what it has of a cent, too.
 pub(super) fn cents(amount: Amount) -> Number {
-    let cents = amount.trillionths() * CENTS_PER_DOLLAR;
-    Total::from_trillionths(cents).expect("an amount has room for two more digits").into()
+    total_cents(amount.into())
+}
+
+/// Gives a sum of amounts in cents.
+pub(super) fn total_cents(total: Total) -> Number {
+    total.hundredfold().into()
 }
 
 /// A moment with milliseconds: `2026-03-15T12:00:00.000Z`.
