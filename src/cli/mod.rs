@@ -15,6 +15,7 @@ use crate::telemetry::{self, LogFormat};
 
 mod serve;
 mod tls;
+mod files;
 mod demo;
 mod send;
 mod customers;

@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::files;
 use super::folder::{DataFolder, DataOption};
 use super::keys;
 use super::log::{self, KafkaOption, Way};
@@ -202,10 +203,9 @@ pub(super) async fn start(config: ServeConfig) -> anyhow::Result<Running> {
     let operations = Operations { ready: Arc::clone(&ready), metrics };
     let (stop_listening, stopping) = oneshot::channel::<()>();
     let router = gateway::router(gateway, operations);
-    let listening =
-        tokio::spawn(gateway::serve(listener, loaded, router, ServerLimits::default(), async {
-            drop(stopping.await);
-        }));
+    let limits = ServerLimits { connections: files::connections(), ..ServerLimits::default() };
+    let stop = async { drop(stopping.await) };
+    let listening = tokio::spawn(gateway::serve(listener, loaded, router, limits, stop));
     let running = Running {
         address,
         reloading,

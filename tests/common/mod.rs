@@ -216,6 +216,15 @@ impl Server {
         self.process.child.id()
     }
 
+    /// Gives how many bytes of memory the process has.
+    pub fn memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = std::fs::read_to_string(path).expect("the process lives");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kib.expect("the system tells the memory") << 10
+    }
+
     /// Sends a signal by its name, like `TERM`.
     pub fn signal(&self, name: &str) {
         self.process.signal(name);
