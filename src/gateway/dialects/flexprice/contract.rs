@@ -12,7 +12,7 @@ use super::list::ListCustomersResponse;
 use super::refused::{AccessError, ErrorResponse};
 use super::schemas::{
     CreateCustomerRequest, Direction, ErrorFormat, Expanded, IdempotencyKey, Limit, Moment,
-    UpdateCustomerRequest,
+    OrEmpty, UpdateCustomerRequest,
 };
 use super::shown::CustomerResponse;
 use super::{create, customers, list, update};
@@ -184,6 +184,6 @@ fn filtered(operation: Operation) -> Operation {
         .in_query::<Vec<String>>("customer_ids", "Only those with one of these ids.")
         .in_query::<Vec<String>>("external_ids", "Only those with one of these external ids.")
         .in_query::<String>("external_id", "Only the one with this external id.")
-        .in_query::<Email>("email", "Only those with this e-mail address.")
+        .in_query::<OrEmpty<Email>>("email", "Only those with this e-mail address.")
         .in_query::<Vec<String>>("parent_customer_ids", "Only those with one of these parents.")
 }

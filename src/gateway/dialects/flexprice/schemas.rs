@@ -86,7 +86,7 @@ pub(super) struct CreateCustomerRequest {
 /// A text, or the empty one.
 #[derive(JsonSchema)]
 #[serde(untagged)]
-enum OrEmpty<T> {
+pub(super) enum OrEmpty<T> {
     /// It.
     Text(T),
     /// Nothing.

@@ -17,7 +17,7 @@ use tallybook_projections::queries::{
 use super::bind::Bound;
 use super::ids;
 use super::refused::{Code, Refused};
-use super::schemas::{Direction, Expanded, Limit, Moment};
+use super::schemas::{Direction, Expanded, Limit, Moment, OrEmpty};
 use super::shown::Parents;
 use conditions::{FilterCondition, SortCondition};
 
@@ -66,7 +66,7 @@ pub(super) struct FilterBody {
     #[schemars(with = "Option<String>")]
     pub(super) external_id: Field<String>,
     /// Only those with this e-mail address.
-    #[schemars(with = "Option<Email>")]
+    #[schemars(with = "Option<OrEmpty<Email>>")]
     pub(super) email: Field<String>,
     /// Only those with one of these parents.
     #[schemars(with = "Option<Vec<String>>")]
@@ -119,10 +119,11 @@ pub(super) fn wanted(body: FilterBody) -> Result<Wanted, Refused> {
     };
     let offset = u64::try_from(number(&body.offset).unwrap_or(0))
         .map_err(|_| out_of_range("offset", "must be non-negative"))?;
-    let order = match &*text(&body.order) {
-        "" | "desc" => Order::Descending,
-        "asc" => Order::Ascending,
-        _ => return Err(out_of_range("order", "must be either 'asc' or 'desc'")),
+    let order = match &body.order {
+        Field::Absent | Field::Null => Order::Descending,
+        Field::Value(order) if order == "desc" => Order::Descending,
+        Field::Value(order) if order == "asc" => Order::Ascending,
+        Field::Value(_) => return Err(out_of_range("order", "must be either 'asc' or 'desc'")),
     };
     let (start, end) = (time(&body.start_time)?, time(&body.end_time)?);
     if start.zip(end).is_some_and(|(start, end)| end < start) {
