@@ -26,6 +26,8 @@ mod create;
 mod delete;
 mod get;
 mod list;
+#[cfg(test)]
+mod tests;
 
 /// The way that commands of this dialect came in, as it stands in the journal.
 const SOURCE: &str = "autumn";

@@ -27,7 +27,10 @@ entry! {
         "type": "object",
         "required": ["feature_id", "threshold", "quantity"],
         "properties": {
-            "feature_id": {"type": "string", "minLength": 1, "maxLength": 255},
+            "feature_id": {
+                "type": "string", "minLength": 1, "maxLength": 255,
+                "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
+            },
             "enabled": {"type": "boolean", "default": false},
             "threshold": {
                 "type": "number", "minimum": 0, "exclusiveMaximum": 1_000_000_000_000_i64
@@ -60,7 +63,10 @@ entry! {
     SpendLimit, "SpendLimitParams", {
         "type": "object",
         "properties": {
-            "feature_id": {"type": "string", "minLength": 1, "maxLength": 255},
+            "feature_id": {
+                "type": "string", "minLength": 1, "maxLength": 255,
+                "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
+            },
             "enabled": {"type": "boolean", "default": false},
             "limit_type": {"enum": ["absolute", "usage_percentage"]},
             "overage_limit": {
@@ -80,7 +86,10 @@ entry! {
         "type": "object",
         "required": ["feature_id", "limit", "interval"],
         "properties": {
-            "feature_id": {"type": "string", "minLength": 1, "maxLength": 255},
+            "feature_id": {
+                "type": "string", "minLength": 1, "maxLength": 255,
+                "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
+            },
             "enabled": {"type": "boolean", "default": true},
             "limit": {
                 "type": "number", "minimum": 0, "exclusiveMaximum": 1_000_000_000_000_i64
@@ -95,10 +104,15 @@ entry! {
                         "type": "object",
                         "minProperties": 1,
                         "maxProperties": 4,
-                        "propertyNames": {"minLength": 1, "maxLength": 64},
+                        "propertyNames": {
+                            "minLength": 1, "maxLength": 64, "pattern": "^[^\\u0000]*$"
+                        },
                         "additionalProperties": {
                             "anyOf": [
-                                {"type": "string", "minLength": 1, "maxLength": 128},
+                                {
+                                    "type": "string", "minLength": 1, "maxLength": 128,
+                                    "pattern": "^[^\\u0000]*$"
+                                },
                                 {"type": "number"},
                                 {"type": "boolean"}
                             ]
@@ -116,7 +130,10 @@ entry! {
         "type": "object",
         "required": ["threshold", "threshold_type"],
         "properties": {
-            "feature_id": {"type": "string", "minLength": 1, "maxLength": 255},
+            "feature_id": {
+                "type": "string", "minLength": 1, "maxLength": 255,
+                "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
+            },
             "enabled": {"type": "boolean", "default": true},
             "threshold": {
                 "type": "number", "minimum": 0, "exclusiveMaximum": 1_000_000_000_000_i64
@@ -124,7 +141,7 @@ entry! {
             "threshold_type": {
                 "enum": ["usage", "usage_percentage", "remaining", "remaining_percentage"]
             },
-            "name": {"type": "string", "maxLength": 255}
+            "name": {"type": "string", "maxLength": 255, "pattern": "^[^\\u0000]*$"}
         },
         "if": {
             "properties": {
@@ -141,7 +158,10 @@ entry! {
         "type": "object",
         "required": ["feature_id"],
         "properties": {
-            "feature_id": {"type": "string", "minLength": 1, "maxLength": 255},
+            "feature_id": {
+                "type": "string", "minLength": 1, "maxLength": 255,
+                "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
+            },
             "enabled": {"type": "boolean", "default": false}
         }
     }

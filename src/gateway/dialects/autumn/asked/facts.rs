@@ -1,8 +1,9 @@
 //! The facts of a customer that a body may have: made, or changed. What is `null` is cleared.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use tallybook_events::command::CustomerPatch;
 use tallybook_events::customer::{IdentityPatch, ProfilePatch};
 use tallybook_events::field::{Edit, Field, Patch};
@@ -36,7 +37,7 @@ pub(crate) struct Facts {
     metadata: Patch<BTreeMap<MetadataKey, Option<Json>>>,
     /// Stripe customer id. It is kept, not verified. `null` and an empty string take it away.
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
-    #[schemars(with = "Option<Text<MAX_TEXT>>")]
+    #[schemars(with = "StripeId")]
     stripe_id: Patch<Token>,
     /// Whether to send e-mail receipts to this customer.
     #[serde(default, skip_serializing_if = "Edit::is_keep")]
@@ -117,6 +118,25 @@ impl Facts {
 fn stripe_link(link: Option<Token>) -> IdentityPatch {
     let provider = STRIPE.parse().expect("the word is short and plain");
     IdentityPatch { links: Patch::Set(BTreeMap::from([(provider, link)])), parent: Patch::Keep }
+}
+
+/// A Stripe id that is asked for.
+struct StripeId;
+
+impl JsonSchema for StripeId {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "StripeId".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": ["string", "null"],
+            "maxLength": MAX_TEXT,
+            "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
+        })
+    }
 }
 
 /// Reads an id; `null` and an empty one take it away.

@@ -198,7 +198,7 @@ impl JsonSchema for ListCustomers {
                 "start_cursor": {
                     "description": "The next_cursor of the page before; empty for the first. From \
                                     version 2.3 on.",
-                    "type": "string", "default": ""
+                    "type": "string", "default": "", "pattern": "^[^\\u0000]*$"
                 },
                 "offset": {
                     "description": "How many customers to skip. Before version 2.3.",
@@ -216,7 +216,7 @@ impl JsonSchema for ListCustomers {
                         "type": "object",
                         "required": ["id"],
                         "properties": {
-                            "id": {"type": "string"},
+                            "id": {"type": "string", "pattern": "^[^\\u0000]*$"},
                             "versions": {
                                 "type": "array",
                                 "items": {"type": "integer", "minimum": 0, "maximum": u32::MAX}
@@ -230,7 +230,7 @@ impl JsonSchema for ListCustomers {
                 },
                 "search": {
                     "description": "Only those with this in their id, name or e-mail address.",
-                    "type": "string"
+                    "type": "string", "pattern": "^[^\\u0000]*$"
                 },
                 "processors": {
                     "description": "Only those linked to one of these.",

@@ -20,18 +20,23 @@ use crate::gateway::number::Number;
 pub(crate) struct Controls<'a> {
     /// Buy more when a balance is low.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<AutoTopup<'a>>")]
     auto_topups: Option<Vec<AutoTopup<'a>>>,
     /// Bounds of overage.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<SpendLimit<'a>>")]
     spend_limits: Option<Vec<SpendLimit<'a>>>,
     /// Bounds of usage.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<UsageLimit<'a>>")]
     usage_limits: Option<Vec<UsageLimit<'a>>>,
     /// Levels at which to tell.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<UsageAlert<'a>>")]
     usage_alerts: Option<Vec<UsageAlert<'a>>>,
     /// Whether usage may go over the balance.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<OverageAllowed<'a>>")]
     overage_allowed: Option<Vec<OverageAllowed<'a>>>,
 }
 
@@ -106,12 +111,15 @@ pub(crate) struct AutoTopup<'a> {
     quantity: Number,
     /// How often.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PurchaseLimit")]
     purchase_limit: Option<PurchaseLimit>,
     /// Whether to buy by invoice.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
     invoice_mode: Option<bool>,
     /// Who set it, from version 2.3 on.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Source")]
     source: Option<Source>,
 }
 
@@ -138,20 +146,25 @@ impl PurchaseLimit {
 pub(crate) struct SpendLimit<'a> {
     /// The feature; none for all.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "&'a str")]
     feature_id: Option<&'a str>,
     /// Whether it is in force.
     enabled: bool,
     /// How the bound is meant.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "LimitType")]
     limit_type: Option<LimitType>,
     /// The bound.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Number")]
     overage_limit: Option<Number>,
     /// Whether overage is not billed.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
     skip_overage_billing: Option<bool>,
     /// Who set it, from version 2.3 on.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Source")]
     source: Option<Source>,
 }
 
@@ -168,12 +181,15 @@ pub(crate) struct UsageLimit<'a> {
     interval: LimitInterval,
     /// Where the interval begins.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "LimitAnchor")]
     anchor: Option<LimitAnchor>,
     /// Which usage counts.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Filter<'a>")]
     filter: Option<Filter<'a>>,
     /// Who set it, from version 2.3 on.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Source")]
     source: Option<Source>,
 }
 
@@ -202,6 +218,7 @@ impl<'a> Filter<'a> {
 pub(crate) struct UsageAlert<'a> {
     /// The feature; none for all.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "&'a str")]
     feature_id: Option<&'a str>,
     /// Whether it is in force.
     enabled: bool,
@@ -211,9 +228,11 @@ pub(crate) struct UsageAlert<'a> {
     threshold_type: ThresholdType,
     /// What the alert is called.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "&'a str")]
     name: Option<&'a str>,
     /// Who set it, from version 2.3 on.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Source")]
     source: Option<Source>,
 }
 
@@ -226,5 +245,6 @@ pub(crate) struct OverageAllowed<'a> {
     enabled: bool,
     /// Who set it, from version 2.3 on.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Source")]
     source: Option<Source>,
 }

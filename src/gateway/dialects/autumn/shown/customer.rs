@@ -45,6 +45,7 @@ pub(crate) struct Customer<'a> {
     purchases: Vec<Purchase<'a>>,
     /// Licences, after version 2.1. There are none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "[Json; 0]")]
     licenses: Option<[Json; 0]>,
     /// Balances by feature.
     balances: BTreeMap<&'a str, Balance<'a>>,
@@ -52,6 +53,7 @@ pub(crate) struct Customer<'a> {
     flags: BTreeMap<&'a str, Flag<'a>>,
     /// Settings, after version 2.1. There are none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "BTreeMap<String, bool>")]
     config: Option<BTreeMap<String, bool>>,
 }
 

@@ -16,6 +16,7 @@ use crate::gateway::number::Number;
 pub(crate) struct Subscription<'a> {
     /// Its id, after version 2.1: that of the plan.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "&'a str")]
     id: Option<&'a str>,
     /// The plan.
     plan_id: &'a str,
@@ -210,6 +211,7 @@ pub(crate) struct Reset {
     interval: ResetInterval,
     /// How many units a window has, when it is more than one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u32")]
     interval_count: Option<u32>,
     /// When the window ends, in milliseconds.
     resets_at: Option<i64>,
@@ -241,12 +243,15 @@ impl Rollover {
 pub(crate) struct Price {
     /// The price of so many units as `billing_units` says.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Number")]
     amount: Option<Number>,
     /// Prices by how much is bought.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<Tier>")]
     tiers: Option<Vec<Tier>>,
     /// How the tiers are meant.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "TierBehavior")]
     tier_behavior: Option<TierBehavior>,
     /// How many units the price is for.
     billing_units: Number,
@@ -283,6 +288,7 @@ pub(crate) struct Tier {
     amount: Number,
     /// What is added once.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Number")]
     flat_amount: Option<Number>,
 }
 
