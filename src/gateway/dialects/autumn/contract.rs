@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::routing::{MethodRouter, patch, post};
 use http::Method;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use tallybook_events::ids::{CustomerKey, Token};
+use tallybook_events::ids::CustomerKey;
 
 use super::asked::customer::{GetOrCreate, LegacyChange, OneCustomer, UpdateCustomer};
 use super::asked::page::ListCustomers;
@@ -17,6 +17,7 @@ use super::{create, delete, get, list, update};
 use crate::gateway::Core;
 use crate::gateway::contract::{Contract, Operation, Reply, Security};
 use crate::gateway::headers::{Header, RETRY_AFTER};
+use crate::gateway::idempotency::IdempotencyKey;
 
 /// Media type of the one answer that is no JSON.
 const PLAIN_TEXT: &str = "text/plain";
@@ -94,7 +95,7 @@ fn get_or_create_customer() -> Operation {
 fn list_customers() -> Operation {
     call("listCustomers", "/v1/customers.list", post(list::post))
         .summary("Lists customers, page by page, from new to old.")
-        .body::<ListCustomers>()
+        .body::<Option<ListCustomers>>()
         .body_may_be_left_out()
         .answer::<CustomerList<'_>>(200, "A page of customers.")
 }
@@ -112,7 +113,7 @@ fn legacy(id: &'static str, method: Method, handler: MethodRouter<Arc<Core>>) ->
     let operation = reads(Operation::new(id, method, path, handler))
         .summary("Changes a customer, as older clients ask for it.")
         .in_path::<CustomerKey>("customer_id", "The customer: the caller's id, or ours.")
-        .body::<LegacyChange>()
+        .body::<Option<LegacyChange>>()
         .body_may_be_left_out()
         .answer::<Customer<'_>>(200, "The customer, as it is now.");
     changes(of_one(operation))
@@ -139,7 +140,7 @@ fn of_one(operation: Operation) -> Operation {
 /// Adds what changes take, and how they may say no, too.
 fn changes(operation: Operation) -> Operation {
     operation
-        .in_header::<Token>(
+        .in_header::<IdempotencyKey>(
             "Idempotency-Key",
             "The caller's key for this request. Used again, it is a conflict; a request that failed \
              gives it back.",

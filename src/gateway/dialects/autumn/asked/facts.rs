@@ -13,6 +13,7 @@ use tallybook_events::text::{Email, MetadataKey, Name, Text};
 
 use super::super::zod::{Issues, Object, Place};
 use super::controls::Controls;
+use crate::gateway::metadata::AskedMetadata;
 
 /// Where the vendor's id at its payment provider is kept.
 pub(crate) const STRIPE: &str = "stripe";
@@ -34,6 +35,7 @@ pub(crate) struct Facts {
     /// Merged into the metadata that is there; a member that is `null` is taken away. `null` leaves
     /// all as it is.
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    #[schemars(with = "Option<AskedMetadata>")]
     metadata: Patch<BTreeMap<MetadataKey, Option<Json>>>,
     /// Stripe customer id. It is kept, not verified. `null` and an empty string take it away.
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
