@@ -77,8 +77,7 @@ fn list_users() -> Operation {
 fn of_user(id: &'static str, method: Method, handler: MethodRouter<Arc<Core>>) -> Operation {
     Operation::new(id, method, "/api/users/{customer_identifier}/", handler)
         .also_at("/respan/api/users/{customer_identifier}")
-        // Lists have a path of their own there, which would hide the customer of that name.
-        .also_at("/respan/api/users/list/")
+        // With the slash there are lists, and nothing else: without it the customer of that name, too.
         .also_at("/respan/api/users/list")
         .in_path::<CustomerKey>("customer_identifier", "Your unique identifier for this user.")
         .in_query::<RespanEnvironment>("environment", ENVIRONMENT)

@@ -338,3 +338,98 @@ impl From<ReadError> for RespanError {
         Self::unavailable()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+    use tallybook_events::decision::RejectionCode;
+
+    use super::*;
+    use crate::gateway::limits::RateExceeded;
+
+    /// Gives status, `Retry-After`, `Idempotent-Replayed` and body.
+    async fn said(error: RespanError) -> (u16, Option<String>, Option<String>, String) {
+        let response = error.into_response();
+        let header =
+            |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        let (status, wait, replayed) =
+            (response.status().as_u16(), header("retry-after"), header("idempotent-replayed"));
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, wait, replayed, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    fn rejected(code: RejectionCode, pointer: Option<&str>, repeated: bool) -> RespanError {
+        let pointer = pointer.map(Into::into);
+        let rejection = Rejection { code, detail: "says the decision".into(), pointer };
+        Unchanged::Rejected { rejection, repeated }.into()
+    }
+
+    #[tokio::test]
+    async fn what_fails_here_is_told_in_the_vendors_words() {
+        let unavailable = r#"{"detail":"Service temporarily unavailable, try again later."}"#;
+        let internal = r#"{"detail":"Internal server error","error_code":"INTERNAL_ERROR"}"#;
+        for (error, status, wait, body) in [
+            (Refusal::Panicked.into(), 500, None, internal),
+            (rejected(RejectionCode::InternalFault, None, false), 500, None, internal),
+            (Refusal::Overloaded.into(), 503, Some("1"), unavailable),
+            (Refusal::TimedOut.into(), 503, Some("1"), unavailable),
+            (Unchanged::NotShown.into(), 503, Some("1"), unavailable),
+            (Unchanged::Deferred.into(), 503, Some("1"), unavailable),
+            (Unchanged::Undecided(InboxError::Unknown).into(), 503, Some("1"), unavailable),
+            (ReadError::Behind.into(), 503, Some("1"), unavailable),
+            (
+                BodyError::Slow.into(),
+                408,
+                None,
+                r#"{"detail":"The request did not come in time."}"#,
+            ),
+            (
+                BodyError::TooLarge { limit: 1 }.into(),
+                413,
+                None,
+                r#"{"detail":"Request body is too large."}"#,
+            ),
+            (
+                Unchanged::Undecided(InboxError::InFlight).into(),
+                409,
+                None,
+                r#"{"detail":"Another request with this Idempotency-Key is not answered yet."}"#,
+            ),
+        ] {
+            let expected = (status, wait.map(str::to_owned), None, body.to_owned());
+            assert_eq!(said(error).await, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_wait_is_told_in_whole_seconds() {
+        let retry_after = Duration::from_millis(1_001);
+        let refusal = Refusal::RateExceeded(RateExceeded { per_second: 1, retry_after });
+        let body = r#"{"detail":"Rate limit exceeded","retry_after":2}"#;
+        assert_eq!(said(refusal.into()).await, (429, Some("2".into()), None, body.into()));
+    }
+
+    #[tokio::test]
+    async fn a_rejection_is_told_of_the_member_that_it_points_at() {
+        for (code, pointer, status, body) in [
+            (
+                RejectionCode::PeriodInverted,
+                Some("/patch/budget/period_start"),
+                400,
+                r#"{"period_start":["says the decision"]}"#,
+            ),
+            (
+                RejectionCode::MetadataTooLarge,
+                Some("/patch/profile/replace_metadata"),
+                400,
+                r#"{"metadata":["says the decision"]}"#,
+            ),
+            (RejectionCode::AmountOutOfRange, None, 400, r#"{"detail":"says the decision"}"#),
+            (RejectionCode::ChangeInProgress, None, 409, r#"{"detail":"says the decision"}"#),
+            (RejectionCode::UnknownCustomer, Some("/customer"), 404, r#"{"detail":"Not found."}"#),
+        ] {
+            let expected = (status, None, Some("true".to_owned()), body.to_owned());
+            assert_eq!(said(rejected(code, pointer, true)).await, expected);
+        }
+    }
+}

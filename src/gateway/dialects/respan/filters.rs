@@ -63,7 +63,7 @@ const ONE: [(&str, Operator); 11] = [
     ("endswith", Operator::EndsWith),
     ("not_endswith", Operator::NotEndsWith),
 ];
-/// Operators that look at no value; one must be there, whatever it is.
+/// Operators that look at no value: an empty text stands in its place.
 const NO_VALUE: [(&str, Operator); 2] =
     [("empty", Operator::Empty), ("not_empty", Operator::NotEmpty)];
 
@@ -202,7 +202,12 @@ impl Filter {
             return Err(fault(&says));
         }
         if matches!(operator, Operator::Empty | Operator::NotEmpty) {
-            return Ok(Self { field, operator, values: Vec::new() });
+            return match &values[..] {
+                [Json::String(nothing)] if nothing.is_empty() => {
+                    Ok(Self { field, operator, values: Vec::new() })
+                }
+                _ => Err(fault(&format!("{name} takes the value \"\" with this operator"))),
+            };
         }
         let values: Option<Vec<_>> =
             values.into_iter().map(|value| Compared::read(value, field)).collect();
@@ -304,4 +309,124 @@ impl Compared {
 
 fn fault(says: &str) -> RespanError {
     RespanError::field("filters", says.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::listed::Activity;
+    use super::*;
+    use crate::gateway::testing::document;
+
+    /// Live, with the key `acme`, a name, an e-mail address, three reports on two days, 3.3 USD.
+    fn row() -> Row {
+        let mut document = document("t", "acme", "5f0c1d0e-0000-5000-8000-000000000001");
+        document.profile.name = Some("Acme Inc".into());
+        document.profile.email = Some("ann@one.example".into());
+        document.usage.lifetime.count = 3;
+        document.usage.lifetime.charged = "3.3".parse().unwrap();
+        let last = "2026-03-02T08:00:00Z".parse().ok();
+        Row { document, activity: Some(Activity { last, days: 2 }) }
+    }
+
+    fn read(filters: &str) -> Result<Filters, RespanError> {
+        Filters::read(serde_json::from_str(filters).unwrap())
+    }
+
+    #[test]
+    fn each_operator_passes_what_it_should_and_nothing_else() {
+        for (field, operator, value, expected) in [
+            ("customer_identifier", "", r#"["x","acme"]"#, true),
+            ("customer_identifier", "", r#"["Acme"]"#, false),
+            ("customer_identifier", "in", r#"["acme"]"#, true),
+            ("customer_identifier", "not", r#"["acme","x"]"#, false),
+            ("customer_identifier", "not_in", r#"["x"]"#, true),
+            ("name", "contains", r#"["me I"]"#, true),
+            ("name", "contains", r#"["ME I"]"#, false),
+            ("name", "icontains", r#"["ME I"]"#, true),
+            ("name", "not_contains", r#"["me I"]"#, false),
+            ("name", "startswith", r#"["Acme"]"#, true),
+            ("name", "startswith", r#"["Inc"]"#, false),
+            ("name", "not_startswith", r#"["Inc"]"#, true),
+            ("email", "endswith", r#"["@one.example"]"#, true),
+            ("email", "endswith", r#"["ann"]"#, false),
+            ("email", "not_endswith", r#"["ann"]"#, true),
+            ("email", "empty", r#"[""]"#, false),
+            ("email", "not_empty", r#"[""]"#, true),
+            ("email", "lt", r#"["b"]"#, true),
+            ("email", "gt", r#"["b"]"#, false),
+            ("number_of_requests", "", "[3.0]", true),
+            ("number_of_requests", "not", "[3]", false),
+            ("total_cost", "lt", "[3.3]", false),
+            ("total_cost", "lte", "[3.30]", true),
+            ("total_cost", "gt", "[-1e400]", true),
+            ("total_cost", "gte", "[3.3000001]", false),
+            ("total_cost", "lt", "[1e400]", true),
+            ("active_days", "gte", "[2]", true),
+            ("total_tokens", "gte", "[0]", false),
+            ("total_tokens", "lt", "[1]", false),
+            ("total_tokens", "not", "[1]", true),
+            ("total_tokens", "empty", r#"[""]"#, true),
+            ("average_ttft", "not_empty", r#"[""]"#, false),
+        ] {
+            let filters = format!(r#"{{"{field}":{{"operator":"{operator}","value":{value}}}}}"#);
+            assert_eq!(read(&filters).unwrap().pass(&row()), expected, "{filters}");
+        }
+    }
+
+    #[test]
+    fn all_conditions_on_all_fields_must_be_true() {
+        let range = |from: &str, to: &str| {
+            let filters = format!(
+                r#"{{"total_cost":[{{"operator":"gte","value":[{from}]}},{{"operator":"lt","value":[{to}]}}],
+                    "name":{{"value":["Acme Inc"]}}}}"#
+            );
+            read(&filters).unwrap().pass(&row())
+        };
+        assert!(range("3", "4"));
+        assert!(!range("3.4", "4"));
+        assert!(!range("3", "3.3"));
+        assert!(read("{}").unwrap().pass(&row()));
+    }
+
+    #[test]
+    fn the_read_model_is_asked_for_what_it_can_test() {
+        let conditions = |filters: &str| read(filters).unwrap().conditions();
+        let text = |test| vec![Condition::Text(TextField::Email, test)];
+        for (operator, condition, all) in [
+            ("in", text(TextTest::OneOf(vec!["a".into()])), true),
+            ("not", text(TextTest::NoneOf(vec!["a".into()])), true),
+            ("empty", text(TextTest::OneOf(vec![String::new()])), true),
+            ("not_empty", text(TextTest::NoneOf(vec![String::new()])), true),
+            ("icontains", text(TextTest::Contains("a".into())), true),
+            ("endswith", text(TextTest::Contains("a".into())), false),
+            ("not_endswith", vec![], false),
+            ("lt", vec![], false),
+        ] {
+            let value = if operator.ends_with("empty") { "" } else { "a" };
+            let filters =
+                format!(r#"{{"email":{{"operator":"{operator}","value":["{value}"]}}}}"#);
+            assert_eq!(conditions(&filters), (condition, all), "{operator}");
+        }
+        assert_eq!(conditions(r#"{"total_cost":{"value":[1]}}"#), (vec![], false));
+        assert_eq!(conditions("{}"), (vec![], true));
+    }
+
+    #[test]
+    fn what_is_asked_of_the_environment_is_settled_at_once() {
+        let settled = |filters: &str| read(filters).unwrap().settled(RespanEnvironment::Prod);
+        let prod = r#"{"environment":{"value":["prod","test"]}}"#;
+        assert_eq!(settled(prod), Some(Filters::default()));
+        assert_eq!(settled(r#"{"environment":{"operator":"not","value":["prod"]}}"#), None);
+        assert_eq!(settled(r#"{"environment":{"value":["staging"]}}"#), None);
+    }
+
+    #[test]
+    fn a_list_is_bounded_in_values() {
+        let filters = |values: usize| {
+            read(&format!(r#"{{"name":{{"value":[{}]}}}}"#, vec![r#""a""#; values].join(",")))
+        };
+        assert!(filters(MAX_VALUES).is_ok());
+        let says = "name takes 1 to 1000 values with this operator";
+        assert_eq!(filters(MAX_VALUES + 1), Err(RespanError::field("filters", says)));
+    }
 }

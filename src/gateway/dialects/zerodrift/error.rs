@@ -233,3 +233,67 @@ impl From<ReadError> for ZeroDriftError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    /// Gives status, `Retry-After` and body.
+    async fn said(error: ZeroDriftError) -> (u16, Option<String>, String) {
+        let response = error.into_response();
+        let wait = response.headers().get("retry-after");
+        let wait = wait.map(|value| value.to_str().unwrap().to_owned());
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, wait, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    fn rejected(code: RejectionCode) -> ZeroDriftError {
+        let rejection = Rejection::new(code, "would have more than 512 members");
+        Unchanged::Rejected { rejection, repeated: false }.into()
+    }
+
+    #[tokio::test]
+    async fn what_fails_here_is_told_in_the_vendors_words() {
+        let unavailable = r#"{"message":"Service Unavailable"}"#;
+        let internal = r#"{"error":"Internal server error"}"#;
+        for (error, status, wait, body) in [
+            (Refusal::Panicked.into(), 500, None, internal),
+            (rejected(RejectionCode::InternalFault), 500, None, internal),
+            (Refusal::Overloaded.into(), 503, Some("1"), unavailable),
+            (Refusal::TimedOut.into(), 503, Some("1"), unavailable),
+            (Unchanged::NotShown.into(), 503, Some("1"), unavailable),
+            (Unchanged::Undecided(InboxError::Full).into(), 503, Some("1"), unavailable),
+            (ReadError::Behind.into(), 503, Some("1"), unavailable),
+            (BodyError::Slow.into(), 408, None, r#"{"message":"Request Timeout"}"#),
+            (
+                BodyError::TooLarge { limit: 1 }.into(),
+                413,
+                None,
+                r#"{"message":"Request Too Long"}"#,
+            ),
+            (
+                Unchanged::Undecided(InboxError::InFlight).into(),
+                409,
+                None,
+                r#"{"error":"Another request with this Idempotency-Key is not answered yet"}"#,
+            ),
+            (
+                rejected(RejectionCode::MetadataTooLarge),
+                400,
+                None,
+                r#"{"error":"metadata would have more than 512 members"}"#,
+            ),
+            (
+                rejected(RejectionCode::CustomerArchived),
+                409,
+                None,
+                r#"{"error":"Customer is cancelled"}"#,
+            ),
+        ] {
+            assert_eq!(said(error).await, (status, wait.map(str::to_owned), body.to_owned()));
+        }
+    }
+}
