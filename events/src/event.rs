@@ -4,14 +4,17 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::customer::entitlements::{
-    AutoTopupTriggered, BalanceGranted, BalanceLimitReached, FlagCleared, FlagSet, GrantRevoked,
-    PlanAttached, PlanCanceled, PlanChanged, PurchaseRecorded, UsageAlertTriggered,
+    AutoTopupTriggered, BalanceGranted, BalanceLimitReached, EntitlementFacts, FlagCleared,
+    FlagSet, GrantRevoked, PlanAttached, PlanCanceled, PlanChanged, PurchaseRecorded,
+    UsageAlertTriggered,
 };
 use crate::customer::{
     BillingControlsSet, BudgetSet, BudgetThresholdReached, ContractSet, CustomerArchived,
     CustomerCreated, CustomerUpdated, KeyChanged, KeyClaimed, KeyReleased, ParentChanged,
     PolicyChanged, StatusChanged, TierChanged, UsageRecorded,
 };
+use crate::ids::Meter;
+use crate::time::Timestamp;
 
 /// A fact about one customer (the last two: about the slot of a key). Reading is the codec's work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -134,5 +137,39 @@ impl Event {
     /// slot and have no part in any customer's history.
     pub const fn counts_in_version(&self) -> bool {
         !matches!(self, Self::KeyClaimed(_) | Self::KeyReleased(_))
+    }
+
+    /// Makes the change of entitlements that the event tells of, at the moment at which it was decided,
+    /// and gives the features of the grants that begin or end at another moment then. Nothing for an
+    /// event about something else.
+    pub fn entitle(&self, facts: &mut EntitlementFacts, at: Timestamp) -> Option<Vec<Meter>> {
+        Some(match self {
+            Self::PlanAttached(fact) => fact.apply(facts, at),
+            Self::PlanChanged(fact) => fact.apply(facts, at),
+            Self::PlanCanceled(fact) => fact.apply(facts, at),
+            Self::PurchaseRecorded(fact) => fact.apply(facts, at),
+            Self::BalanceGranted(fact) => fact.apply(facts, at),
+            Self::GrantRevoked(fact) => fact.apply(facts, at),
+            Self::FlagSet(fact) => fact.apply(facts, at),
+            Self::FlagCleared(fact) => fact.apply(facts),
+            Self::CustomerCreated(_)
+            | Self::CustomerUpdated(_)
+            | Self::TierChanged(_)
+            | Self::StatusChanged(_)
+            | Self::ContractSet(_)
+            | Self::BudgetSet(_)
+            | Self::PolicyChanged(_)
+            | Self::BillingControlsSet(_)
+            | Self::KeyChanged(_)
+            | Self::ParentChanged(_)
+            | Self::UsageRecorded(_)
+            | Self::BudgetThresholdReached(_)
+            | Self::CustomerArchived(_)
+            | Self::AutoTopupTriggered(_)
+            | Self::UsageAlertTriggered(_)
+            | Self::BalanceLimitReached(_)
+            | Self::KeyClaimed(_)
+            | Self::KeyReleased(_) => return None,
+        })
     }
 }

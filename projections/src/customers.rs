@@ -176,7 +176,10 @@ impl CustomerRow {
             | Event::BalanceGranted(_)
             | Event::GrantRevoked(_)
             | Event::FlagSet(_)
-            | Event::FlagCleared(_) => self.entitle(event, at),
+            | Event::FlagCleared(_) => {
+                // Where usage is counted, what is to be counted anew is found out.
+                drop(event.entitle(self.entitlements.get_or_insert_default(), at));
+            }
             Event::TierChanged(changed) => {
                 changed.apply(&mut groups.contract);
                 return RowChange::Listed;
@@ -196,42 +199,6 @@ impl CustomerRow {
             }
         }
         RowChange::Groups
-    }
-}
-
-impl CustomerRow {
-    /// Makes the change of entitlements that an event tells of.
-    fn entitle(&mut self, event: &Event, at: Timestamp) {
-        let facts = self.entitlements.get_or_insert_default();
-        // What is counted anew for grants that moved is found out where usage is counted.
-        match event {
-            Event::PlanAttached(attached) => attached.apply(facts, at),
-            Event::PlanChanged(changed) => drop(changed.apply(facts, at)),
-            Event::PlanCanceled(canceled) => drop(canceled.apply(facts, at)),
-            Event::PurchaseRecorded(recorded) => recorded.apply(facts, at),
-            Event::BalanceGranted(granted) => drop(granted.apply(facts, at)),
-            Event::GrantRevoked(revoked) => drop(revoked.apply(facts, at)),
-            Event::FlagSet(set) => set.apply(facts, at),
-            Event::FlagCleared(cleared) => cleared.apply(facts),
-            Event::CustomerCreated(_)
-            | Event::CustomerUpdated(_)
-            | Event::TierChanged(_)
-            | Event::StatusChanged(_)
-            | Event::ContractSet(_)
-            | Event::BudgetSet(_)
-            | Event::PolicyChanged(_)
-            | Event::BillingControlsSet(_)
-            | Event::KeyChanged(_)
-            | Event::ParentChanged(_)
-            | Event::UsageRecorded(_)
-            | Event::BudgetThresholdReached(_)
-            | Event::AutoTopupTriggered(_)
-            | Event::UsageAlertTriggered(_)
-            | Event::BalanceLimitReached(_)
-            | Event::CustomerArchived(_)
-            | Event::KeyClaimed(_)
-            | Event::KeyReleased(_) => {}
-        }
     }
 }
 

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
+use super::entitlements::arbitrary::entitle;
 use super::given::nth;
 
 /// The keys in play. The last two have the ids of further customers of the first as their slots.
@@ -176,6 +177,7 @@ fn controls() -> BoxedStrategy<Value> {
                 json!([topup("f", 1), topup("g", 1)]),
                 json!([topup("f", 1), topup("f", 2)]),
                 json!([topup("f", 0)]),
+                json!([merged(topup("tokens", 1), json!({"enabled": true, "threshold": 50}))]),
             ])),
         ),
         ("spend_limits", nullable(one_of(&[json!([{}]), json!([{"overage_limit": 1}])]))),
@@ -183,9 +185,15 @@ fn controls() -> BoxedStrategy<Value> {
             "usage_limits",
             nullable(one_of(&[json!([limit(json!({"m": 1.50}))]), json!([limit(json!({}))])])),
         ),
-        ("usage_alerts", nullable(one_of(&[json!([alert(100)]), json!([alert(101)])]))),
+        ("usage_alerts", nullable(one_of(&[json!([alert(100), alert(50)]), json!([alert(101)])]))),
         ("overage_allowed", nullable(one_of(&[json!([{"feature_id": "f"}])]))),
     ])
+}
+
+fn merged(mut value: Value, more: Value) -> Value {
+    let members = more.as_object().expect("an object").clone();
+    value.as_object_mut().expect("an object").extend(members);
+    value
 }
 
 /// Facts, but for the key.
@@ -240,6 +248,7 @@ pub(crate) fn asked() -> BoxedStrategy<Value> {
         3 => with_key(patch(), 0.4).prop_map(|it| json!({"type": "UpdateCustomer", "patch": it})),
         3 => vec(report(), 1..5).prop_map(|it| json!({"type": "RecordUsage", "reports": it})),
         2 => Just(json!({"type": "ArchiveCustomer"})),
+        4 => entitle(),
     ];
     (body, customer(), option::weighted(0.1, 0..5_u64))
         .prop_map(|(mut command, customer, expected_version)| {

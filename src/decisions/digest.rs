@@ -172,7 +172,7 @@ impl<'a> From<&'a Entitled> for EntitledState<'a> {
             usage: segments.collect(),
             topups: topups.collect(),
             alerts: alerts.collect(),
-            limits: limits.map(|limit| (&limit.feature, limit.limit_type, limit.window)).collect(),
+            limits: limits.map(|limit| (&limit.feature, limit.bound, limit.window)).collect(),
         }
     }
 }

@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use tallybook_events::chain::Head;
 use tallybook_events::codec::{self, DecisionParts};
 use tallybook_events::command::Command;
+use tallybook_events::customer::entitlements::Segments;
 use tallybook_events::decision::{Accepted, Deferred, Outcome, SourceRef};
 use tallybook_events::event::Event;
-use tallybook_events::ids::{CustomerId, CustomerKey, Scope};
+use tallybook_events::ids::{CustomerId, CustomerKey, Meter, Scope};
 use tallybook_events::time::Timestamp;
 
 use super::{Ask, Decided, RULES, Record, TierCatalogue, Verdict, decide, state_digest};
@@ -262,6 +263,23 @@ impl World {
         let digest = state_digest(replayed.iter().map(|(id, record)| (*id, record)));
         assert_eq!(digest, self.digest());
         self.check_holders();
+        self.check_balances();
+    }
+
+    /// Checks that balances are what all reports that count say, added up anew.
+    pub(crate) fn check_balances(&self) {
+        let customers = self.records.values().filter_map(|record| record.customer.as_deref());
+        for customer in customers {
+            let (entitled, reports) = (customer.entitled(), &customer.usage().reports);
+            let anew = |feature: &Meter| {
+                let grants = entitled.facts.grants_of(feature);
+                (feature.clone(), Segments::of(reports.counting(feature), grants))
+            };
+            let anew = entitled.facts.features().into_iter().map(anew).collect();
+            let answer =
+                |usage| entitled.facts.answer(usage, customer.billing_controls(), self.now);
+            assert_eq!(answer(&entitled.usage), answer(&anew), "{}", customer.id);
+        }
     }
 
     /// Checks that each key has one holder, and that its slot says so.

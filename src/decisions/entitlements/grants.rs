@@ -100,7 +100,7 @@ pub(super) fn grant(
     let taken = place.replaces.and_then(|plan_id| of_plan(facts, plan_id, asked, now));
     let before = same.or(taken);
     let grant = whole(asked, before, place, now)?;
-    check(&grant, place)?;
+    check(&grant, place, now)?;
     if same.is_some_and(|held| held.grant == grant) {
         return Ok(());
     }
@@ -188,7 +188,7 @@ fn whole(
     })
 }
 
-fn check(grant: &Grant, place: &Place<'_>) -> Result<(), Rejection> {
+fn check(grant: &Grant, place: &Place<'_>, now: Timestamp) -> Result<(), Rejection> {
     let fault = |member: &str, detail: &str| Err(place.invalid(member, detail));
     if let Some(rule) = grant.reset
         && !(1..=MAX_INTERVAL_COUNT).contains(&rule.interval_count)
@@ -207,8 +207,8 @@ fn check(grant: &Grant, place: &Place<'_>) -> Result<(), Rejection> {
     if grant.price.as_ref().is_some_and(|price| price.billing_units == Amount::ZERO) {
         return fault("price/billing_units", "must be more than 0");
     }
-    if grant.expires_at.is_some_and(|end| end <= grant.starts_at) {
-        return fault("expires_at", "must be later than the start");
+    if grant.expires_at.is_some_and(|end| end <= grant.starts_at.max(now)) {
+        return fault("expires_at", "must be later than the start and than now");
     }
     Ok(())
 }

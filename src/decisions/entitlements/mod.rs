@@ -23,6 +23,8 @@ mod grants;
 pub(super) mod told;
 pub(super) mod levels;
 #[cfg(test)]
+pub(super) mod arbitrary;
+#[cfg(test)]
 mod tests;
 
 /// Most plans of a customer that have not ended.
@@ -63,34 +65,8 @@ impl Entitled {
 
     /// Applies a fact about entitlements. `reports` are all that count.
     pub(super) fn apply(&mut self, event: &Event, reports: &Reports, at: Timestamp) {
-        let facts = &mut self.facts;
-        let features = match event {
-            Event::PlanAttached(attached) => none(attached.apply(facts, at)),
-            Event::PlanChanged(changed) => changed.apply(facts, at),
-            Event::PlanCanceled(canceled) => canceled.apply(facts, at),
-            Event::PurchaseRecorded(recorded) => none(recorded.apply(facts, at)),
-            Event::BalanceGranted(granted) => granted.apply(facts, at),
-            Event::GrantRevoked(revoked) => revoked.apply(facts, at),
-            Event::FlagSet(set) => none(set.apply(facts, at)),
-            Event::FlagCleared(cleared) => none(cleared.apply(facts)),
-            Event::AutoTopupTriggered(triggered) => none(self.told.topup(triggered)),
-            Event::UsageAlertTriggered(triggered) => none(self.told.alert(triggered, at)),
-            Event::BalanceLimitReached(reached) => none(self.told.limit(reached, at)),
-            Event::BillingControlsSet(set) => none(self.told.controls(set)),
-            Event::CustomerCreated(_)
-            | Event::CustomerUpdated(_)
-            | Event::TierChanged(_)
-            | Event::StatusChanged(_)
-            | Event::ContractSet(_)
-            | Event::BudgetSet(_)
-            | Event::PolicyChanged(_)
-            | Event::KeyChanged(_)
-            | Event::ParentChanged(_)
-            | Event::UsageRecorded(_)
-            | Event::BudgetThresholdReached(_)
-            | Event::CustomerArchived(_)
-            | Event::KeyClaimed(_)
-            | Event::KeyReleased(_) => return,
+        let Some(features) = event.entitle(&mut self.facts, at) else {
+            return self.told.hear(event, at);
         };
         self.usage.retain(|feature, _| self.facts.counts(feature));
         for feature in features {
@@ -120,10 +96,6 @@ impl Entitled {
             self.told.answered(feature);
         }
     }
-}
-
-fn none((): ()) -> Vec<Meter> {
-    Vec::new()
 }
 
 /// Decides a change of what a customer is entitled to.

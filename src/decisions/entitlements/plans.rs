@@ -47,6 +47,9 @@ pub(super) fn attach(
         expires_at: asked.expires_at,
     };
     check(&plan, "/plan")?;
+    if plan.expires_at.is_some_and(|end| end <= now) {
+        return Err(invalid("/plan/expires_at", "must not have passed"));
+    }
     let (plan_id, started_at) = (plan.plan_id.clone(), plan.started_at);
     events.push(Event::PlanAttached(PlanAttached { plan }));
     let place = Place {
@@ -160,8 +163,8 @@ pub(super) fn purchase(
     if purchase.quantity == 0 {
         return Err(invalid("/purchase/quantity", "must be 1 or more"));
     }
-    if purchase.expires_at.is_some_and(|end| end <= purchase.started_at) {
-        return Err(invalid("/purchase/expires_at", "must be later than the start"));
+    if purchase.expires_at.is_some_and(|end| end <= purchase.started_at.max(now)) {
+        return Err(invalid("/purchase/expires_at", "must be later than the start and than now"));
     }
     let (plan_id, started_at) = (purchase.plan_id.clone(), purchase.started_at);
     events.push(Event::PurchaseRecorded(PurchaseRecorded { purchase }));

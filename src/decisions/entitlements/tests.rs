@@ -546,17 +546,14 @@ fn each_alert_is_told_once_in_a_window() {
         let events = world.ask(usage(json!([report]))).events();
         let told: Vec<String> = events.as_array().unwrap()[1..]
             .iter()
-            .map(|event| match event["threshold_type"].as_str() {
-                Some(kind) => format!(
-                    "{kind} {} {}",
-                    event["threshold"].as_str().unwrap(),
-                    event["name"].as_str().unwrap_or("-")
-                ),
-                None => {
+            .map(|event| {
+                let Some(kind) = event["threshold_type"].as_str() else {
                     assert_eq!(event["type"], "BalanceLimitReached.v1");
                     assert_eq!(event["limit_type"], "included");
-                    "limit".to_owned()
-                }
+                    return "limit".to_owned();
+                };
+                let name = event["name"].as_str().unwrap_or("-");
+                format!("{kind} {} {name}", event["threshold"].as_str().unwrap())
             })
             .collect();
         assert_eq!(told, expected);

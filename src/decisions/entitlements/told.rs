@@ -8,6 +8,7 @@ use tallybook_events::customer::entitlements::{
 use tallybook_events::customer::{
     AutoTopup, BillingControlsSet, PurchaseLimit, ThresholdType, UsageAlert,
 };
+use tallybook_events::event::Event;
 use tallybook_events::ids::Meter;
 use tallybook_events::money::Amount;
 use tallybook_events::period::Window;
@@ -53,7 +54,7 @@ pub(in crate::decisions) struct Limit {
     /// The feature.
     pub(in crate::decisions) feature: Meter,
     /// The bound.
-    pub(in crate::decisions) limit_type: BalanceLimit,
+    pub(in crate::decisions) bound: BalanceLimit,
     /// The window in which it was.
     pub(in crate::decisions) window: Window,
 }
@@ -74,15 +75,28 @@ impl Told {
         &self.limits
     }
 
+    /// Remembers what an event tells about balances.
+    pub(super) fn hear(&mut self, event: &Event, at: Timestamp) {
+        if let Event::AutoTopupTriggered(triggered) = event {
+            self.topup(triggered);
+        } else if let Event::UsageAlertTriggered(triggered) = event {
+            self.alert(triggered, at);
+        } else if let Event::BalanceLimitReached(reached) = event {
+            self.limit(reached, at);
+        } else if let Event::BillingControlsSet(set) = event {
+            self.controls(set);
+        }
+    }
+
     /// Remembers an auto top-up.
-    pub(super) fn topup(&mut self, triggered: &AutoTopupTriggered) {
+    fn topup(&mut self, triggered: &AutoTopupTriggered) {
         let &AutoTopupTriggered { threshold, window, purchases, .. } = triggered;
         let topup = Topup { threshold, window, waits: true, purchases };
         self.topups.insert(triggered.feature_id.clone(), topup);
     }
 
     /// Remembers an alert; those of windows that have ended are forgotten.
-    pub(super) fn alert(&mut self, triggered: &UsageAlertTriggered, at: Timestamp) {
+    fn alert(&mut self, triggered: &UsageAlertTriggered, at: Timestamp) {
         self.alerts.retain(|alert| at < alert.window.end);
         self.alerts.push(Alert {
             feature: triggered.feature_id.clone(),
@@ -93,14 +107,13 @@ impl Told {
     }
 
     /// Remembers a bound that was reached; those of windows that have ended are forgotten.
-    pub(super) fn limit(&mut self, reached: &BalanceLimitReached, at: Timestamp) {
+    fn limit(&mut self, reached: &BalanceLimitReached, at: Timestamp) {
         let BalanceLimitReached { feature_id, limit_type, window, .. } = reached;
         self.limits.retain(|limit| {
-            at < limit.window.end
-                && (limit.feature != *feature_id || limit.limit_type != *limit_type)
+            at < limit.window.end && (limit.feature != *feature_id || limit.bound != *limit_type)
         });
-        let (feature, limit_type, window) = (feature_id.clone(), *limit_type, *window);
-        self.limits.push(Limit { feature, limit_type, window });
+        let (feature, bound, window) = (feature_id.clone(), *limit_type, *window);
+        self.limits.push(Limit { feature, bound, window });
     }
 
     /// Takes the caller's count of purchases where a bound of them is set anew with one.
@@ -150,7 +163,7 @@ impl Told {
     /// Tells whether a bound was reached in a window that has not ended.
     pub(super) fn has_limit(&self, feature: &Meter, kind: BalanceLimit, now: Timestamp) -> bool {
         self.limits.iter().any(|limit| {
-            limit.feature == *feature && limit.limit_type == kind && limit.window.contains(now)
+            limit.feature == *feature && limit.bound == kind && limit.window.contains(now)
         })
     }
 }

@@ -191,13 +191,14 @@ impl EntitlementFacts {
     }
 }
 
-/// What each event does to the facts, at the moment at which it was decided. Those that move the
-/// beginning or the end of grants give the features of these.
+/// What each event does to the facts, at the moment at which it was decided: gives the features of
+/// the grants that begin or end at another moment then.
 impl PlanAttached {
     /// Attaches the plan.
-    pub fn apply(&self, facts: &mut EntitlementFacts, at: Timestamp) {
+    pub fn apply(&self, facts: &mut EntitlementFacts, at: Timestamp) -> Vec<Meter> {
         facts.forget(at);
         facts.plans.push(self.plan.clone());
+        Vec::new()
     }
 }
 
@@ -230,9 +231,10 @@ impl PlanCanceled {
 
 impl PurchaseRecorded {
     /// Records the purchase.
-    pub fn apply(&self, facts: &mut EntitlementFacts, at: Timestamp) {
+    pub fn apply(&self, facts: &mut EntitlementFacts, at: Timestamp) -> Vec<Meter> {
         facts.forget(at);
         facts.purchases.push(self.purchase.clone());
+        Vec::new()
     }
 }
 
@@ -270,16 +272,18 @@ impl GrantRevoked {
 
 impl FlagSet {
     /// Switches the feature on.
-    pub fn apply(&self, facts: &mut EntitlementFacts, at: Timestamp) {
+    pub fn apply(&self, facts: &mut EntitlementFacts, at: Timestamp) -> Vec<Meter> {
         facts.flags.retain(|held| held.flag.feature_id != self.flag.feature_id);
         let until = facts.plan_end(self.flag.plan_id.as_ref(), at);
         facts.flags.push(HeldFlag { flag: self.flag.clone(), until });
+        Vec::new()
     }
 }
 
 impl FlagCleared {
     /// Switches the feature off.
-    pub fn apply(&self, facts: &mut EntitlementFacts) {
+    pub fn apply(&self, facts: &mut EntitlementFacts) -> Vec<Meter> {
         facts.flags.retain(|held| held.flag.feature_id != self.flag.feature_id);
+        Vec::new()
     }
 }

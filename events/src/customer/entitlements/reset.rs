@@ -155,92 +155,24 @@ mod tests {
 
     #[test]
     fn windows_are_counted_from_the_anchor_both_ways() {
+        use ResetInterval::{Day, Hour, Minute, Month, Quarter, SemiAnnual, Week, Year};
         let anchor = "2026-01-31T10:30:00.5Z";
         for (interval, count, moment, start, end) in [
-            (
-                ResetInterval::Month,
-                1,
-                "2026-02-10T00:00:00Z",
-                "2026-01-31T10:30:00.5Z",
-                "2026-02-28T10:30:00.5Z",
-            ),
-            (
-                ResetInterval::Month,
-                1,
-                "2026-03-31T10:30:00.5Z",
-                "2026-03-31T10:30:00.5Z",
-                "2026-04-30T10:30:00.5Z",
-            ),
-            (
-                ResetInterval::Month,
-                1,
-                "2026-01-31T10:30:00.4Z",
-                "2025-12-31T10:30:00.5Z",
-                "2026-01-31T10:30:00.5Z",
-            ),
-            (
-                ResetInterval::Month,
-                2,
-                "2026-02-28T11:00:00Z",
-                "2026-01-31T10:30:00.5Z",
-                "2026-03-31T10:30:00.5Z",
-            ),
-            (
-                ResetInterval::Quarter,
-                1,
-                "2025-11-01T00:00:00Z",
-                "2025-10-31T10:30:00.5Z",
-                "2026-01-31T10:30:00.5Z",
-            ),
-            (
-                ResetInterval::SemiAnnual,
-                1,
-                "2026-07-31T11:00:00Z",
-                "2026-07-31T10:30:00.5Z",
-                "2027-01-31T10:30:00.5Z",
-            ),
-            (
-                ResetInterval::Year,
-                1,
-                "2026-12-31T00:00:00Z",
-                "2026-01-31T10:30:00.5Z",
-                "2027-01-31T10:30:00.5Z",
-            ),
-            (
-                ResetInterval::Week,
-                1,
-                "2026-01-30T00:00:00Z",
-                "2026-01-24T10:30:00.5Z",
-                "2026-01-31T10:30:00.5Z",
-            ),
-            (
-                ResetInterval::Day,
-                2,
-                "2026-02-04T10:30:00.5Z",
-                "2026-02-04T10:30:00.5Z",
-                "2026-02-06T10:30:00.5Z",
-            ),
-            (
-                ResetInterval::Hour,
-                1,
-                "2026-02-04T10:30:00Z",
-                "2026-02-04T09:30:00.5Z",
-                "2026-02-04T10:30:00.5Z",
-            ),
-            (
-                ResetInterval::Minute,
-                5,
-                "2026-01-31T10:36:00Z",
-                "2026-01-31T10:35:00.5Z",
-                "2026-01-31T10:40:00.5Z",
-            ),
+            (Month, 1, "2026-02-10T00:00:00Z", "2026-01-31T10:30", "2026-02-28T10:30"),
+            (Month, 1, "2026-03-31T10:30:00.5Z", "2026-03-31T10:30", "2026-04-30T10:30"),
+            (Month, 1, "2026-01-31T10:30:00.4Z", "2025-12-31T10:30", "2026-01-31T10:30"),
+            (Month, 2, "2026-02-28T11:00:00Z", "2026-01-31T10:30", "2026-03-31T10:30"),
+            (Quarter, 1, "2025-11-01T00:00:00Z", "2025-10-31T10:30", "2026-01-31T10:30"),
+            (SemiAnnual, 1, "2026-07-31T11:00:00Z", "2026-07-31T10:30", "2027-01-31T10:30"),
+            (Year, 1, "2026-12-31T00:00:00Z", "2026-01-31T10:30", "2027-01-31T10:30"),
+            (Week, 1, "2026-01-30T00:00:00Z", "2026-01-24T10:30", "2026-01-31T10:30"),
+            (Day, 2, "2026-02-04T10:30:00.5Z", "2026-02-04T10:30", "2026-02-06T10:30"),
+            (Hour, 1, "2026-02-04T10:30:00Z", "2026-02-04T09:30", "2026-02-04T10:30"),
+            (Minute, 5, "2026-01-31T10:36:00Z", "2026-01-31T10:35", "2026-01-31T10:40"),
         ] {
-            let (start, end) = (at(start).to_string(), at(end).to_string());
-            assert_eq!(
-                window(interval, count, anchor, moment),
-                [start, end],
-                "{interval:?} {moment}"
-            );
+            // All begin half a second after the full minute, as the anchor does.
+            let expected = [start, end].map(|it| at(&format!("{it}:00.5Z")).to_string());
+            assert_eq!(window(interval, count, anchor, moment), expected, "{interval:?} {moment}");
         }
         let ever = [Timestamp::MIN.to_string(), Timestamp::MAX.to_string()];
         assert_eq!(window(ResetInterval::OneOff, 1, anchor, anchor), ever);
