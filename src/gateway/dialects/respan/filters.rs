@@ -403,8 +403,7 @@ mod tests {
             ("lt", vec![], false),
         ] {
             let value = if operator.ends_with("empty") { "" } else { "a" };
-            let filters =
-                format!(r#"{{"email":{{"operator":"{operator}","value":["{value}"]}}}}"#);
+            let filters = format!(r#"{{"email":{{"operator":"{operator}","value":["{value}"]}}}}"#);
             assert_eq!(conditions(&filters), (condition, all), "{operator}");
         }
         assert_eq!(conditions(r#"{"total_cost":{"value":[1]}}"#), (vec![], false));
