@@ -203,7 +203,7 @@ async fn balances_stay_after_a_crash_and_a_rebuild_and_send_takes_the_commands()
         json!({"type": "SetFlag", "customer": {"key": "acme"},
             "flag": {"flag_id": "i", "feature_id": "workflows"}}),
     ];
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let text = lines.map(|line| line.to_string()).join("\n");
     let file = folder.path().join("commands.jsonl");
     std::fs::write(&file, text).expect("a file can be written");
     let sent =

@@ -313,9 +313,9 @@ fn fold(document: &mut Value, event: &Value, decided_at: Timestamp) {
         "BillingControlsSet" => document["billing_controls"] = event["to"].clone(),
         "KeyChanged" => document["key"] = event["to"].clone(),
         "CustomerArchived" => document["archived_at"] = json!(decided_at),
-        "BudgetThresholdReached" => {}
-        // Entitlements are no part of the document.
-        "PlanAttached"
+        // What is only told is no part of the document, nor are entitlements.
+        "BudgetThresholdReached"
+        | "PlanAttached"
         | "PlanChanged"
         | "PlanCanceled"
         | "PurchaseRecorded"

@@ -50,7 +50,7 @@ pub(crate) async fn a_day_of_spends_is_exact_to_the_report(fixture: impl Fixture
         &[
             &[monthly("r1", "2026-11-03T10:00:00Z", 1), monthly("r2", "2026-11-03T10:30:00Z", 2)],
             &[monthly("r3", "2026-11-03T15:00:00Z", 4), monthly("r4", "2026-11-04T10:30:00Z", 8)],
-            &[late.clone()],
+            std::slice::from_ref(&late),
         ],
     );
     for (moment, day, month) in [
