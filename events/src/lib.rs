@@ -18,6 +18,7 @@ pub mod schemas;
 pub mod outside;
 pub mod ids;
 pub mod text;
+mod decimal;
 pub mod money;
 pub mod time;
 mod calendar;
