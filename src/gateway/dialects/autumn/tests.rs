@@ -3,11 +3,10 @@
 use axum::body::Body;
 use futures_util::FutureExt;
 use http::Method;
-use http::header::AUTHORIZATION;
 use serde_json::{Value, json};
 use tallybook_events::decision::RejectionCode;
 
-use crate::gateway::MAX_REQUESTS;
+use crate::gateway::limits::MAX_OF_ONE_KEY;
 use crate::gateway::testing::{FakeQueries, Fixture, Got, accepted, acme, rejected};
 use crate::inbox::InboxError;
 
@@ -112,16 +111,14 @@ async fn an_idempotency_key_goes_with_what_it_means_here() {
 }
 
 #[tokio::test]
-async fn a_request_too_many_is_told_so_before_its_key_is_looked_at() {
+async fn a_request_too_many_at_once_is_to_be_asked_again() {
     let fixture = Fixture::new();
     let held = fixture.inbox.gate.lock().await;
     let body = r#"{"customer_id":"acme"}"#;
-    let waiting = (0..MAX_REQUESTS).map(|_| fixture.call(Method::POST, UPDATE, body));
+    let waiting = (0..MAX_OF_ONE_KEY).map(|_| fixture.call(Method::POST, UPDATE, body));
     let mut waiting = futures_util::future::join_all(waiting);
     assert!((&mut waiting).now_or_never().is_none(), "none is answered");
-    let mut request = fixture.request(Method::POST, UPDATE).body(Body::empty()).unwrap();
-    request.headers_mut().insert(AUTHORIZATION, "Bearer tb_live_none_none".parse().unwrap());
-    assert_come_again(&fixture.send(request).await, "Service temporarily unavailable");
+    assert_come_again(&update(&fixture).await, "Service temporarily unavailable");
     drop(held);
     assert!(waiting.await.iter().all(|got| got.status == 200));
 }
