@@ -208,6 +208,70 @@ const checks = {
     same(result, plain("cus_123", { name: "Jane Doe", email: "jane@example.com" }));
   },
 
+  async a_customer_shows_what_it_is_entitled_to() {
+    const startedAt = Date.UTC(2026, 0, 1);
+    const far = Date.UTC(3026, 0, 1);
+    const subscription = {
+      id: "pro",
+      planId: "pro",
+      autoEnable: true,
+      addOn: false,
+      status: "active",
+      pastDue: false,
+      canceledAt: null,
+      expiresAt: null,
+      trialEndsAt: null,
+      startedAt,
+      currentPeriodStart: startedAt,
+      currentPeriodEnd: far,
+      quantity: 2,
+    };
+    const balance = {
+      featureId: "messages",
+      granted: 100,
+      remaining: 0.5,
+      usage: 99.5,
+      unlimited: false,
+      overageAllowed: false,
+      maxPurchase: null,
+      nextResetAt: far,
+      breakdown: [
+        {
+          id: "grant-1",
+          planId: "pro",
+          includedGrant: 100,
+          prepaidGrant: 0,
+          remaining: 0.5,
+          usage: 99.5,
+          unlimited: false,
+          reset: { interval: "year", intervalCount: 1000, resetsAt: far },
+          price: {
+            tiers: [
+              { to: 100, amount: 0.05 },
+              { to: "inf", amount: 0.04, flatAmount: 1 },
+            ],
+            tierBehavior: "graduated",
+            billingUnits: 10,
+            billingMethod: "usage_based",
+            maxPurchase: null,
+          },
+          expiresAt: null,
+        },
+      ],
+    };
+    const flag = { id: "flag-1", planId: "pro", expiresAt: null, featureId: "sso" };
+    const purchase = { planId: "pack", expiresAt: far, startedAt, quantity: 1 };
+    const entitled = plain("entitled", {
+      subscriptions: [subscription],
+      purchases: [purchase],
+      balances: { messages: balance },
+      flags: { sso: flag },
+    });
+    same(await customers.get({ customerId: "entitled" }), entitled);
+    const { createdAt, ...listed } = (await customers.list({ plans: [{ id: "pro" }] })).list[0];
+    assert.deepEqual(listed, entitled);
+  },
+
   async a_customer_gets_another_id() {
     const renamed = await customers.update({
       customerId: "cus_123",

@@ -110,7 +110,7 @@ impl<'a> Call<'a> {
         if self.idempotency_key().is_none() {
             return Ok(());
         }
-        let customer = self.core.named(self.scope(), customer).await?;
+        let customer = self.reference(customer).await?;
         let context = Context { dry_run: true, ..self.context.clone() };
         let body = CommandBody::UpdateCustomer(Box::default());
         match self.submit(customer, context, body).await {
@@ -118,6 +118,17 @@ impl<'a> Call<'a> {
             // Whatever else it says, the change is refused for another reason.
             Ok(_) | Err(_) => Ok(()),
         }
+    }
+
+    /// Gives how a command is to name the customer that a call names. With an idempotency key by our
+    /// id, so that the key is the customer's, whatever the customer is called.
+    pub(super) async fn reference(&self, name: &CustomerName) -> Result<CustomerRef, Refused> {
+        if self.idempotency_key().is_some()
+            && let Some(id) = self.core.resolve(self.scope(), name).await?
+        {
+            return Ok(CustomerRef::Id(id));
+        }
+        Ok(self.core.named(self.scope(), name).await?)
     }
 
     /// Has a change of a customer decided.

@@ -33,7 +33,7 @@ async fn delete(core: &Core, caller: &Caller, request: Request) -> Result<Respon
     let asked = call.change(call.named(), read).await?;
     let customer = asked.customer_id.as_str();
     let name = CustomerName::parse(customer).ok_or_else(|| Refused::not_found(customer))?;
-    let named = core.named(call.scope(), &name).await?;
+    let named = call.reference(&name).await?;
     let answer = call.decide(named, CommandBody::ArchiveCustomer).await?;
     match verdict(&answer)? {
         Verdict::Accepted(_) => {

@@ -83,7 +83,7 @@ async fn change(
     name: &CustomerName,
     asked: Change,
 ) -> Result<Response, Refused> {
-    let named = call.core.named(call.scope(), name).await?;
+    let named = call.reference(name).await?;
     let new_id = asked.new_id().cloned();
     let body = CommandBody::UpdateCustomer(Box::new(asked.into_patch()));
     let answer = call.decide(named, body).await?;
