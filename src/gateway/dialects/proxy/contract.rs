@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::routing::{MethodRouter, delete, get, patch, post};
 use http::Method;
-use tallybook_events::ids::Token;
 
 use super::asked::{CreateCustomerRequest, UpdateCustomerRequest};
 use super::customer::{Customer, ShownId};
@@ -15,6 +14,7 @@ use super::list::{CustomerPage, Limit, list};
 use crate::gateway::Core;
 use crate::gateway::contract::{Contract, Operation, Reply, Security};
 use crate::gateway::headers::{REPLAYED, RETRY_AFTER, WWW_AUTHENTICATE};
+use crate::gateway::idempotency::IdempotencyKey;
 
 /// Gives what the dialect can do.
 pub(super) fn contract() -> Contract {
@@ -111,7 +111,7 @@ fn refusals() -> Vec<Reply> {
 /// Adds what changes take, and how they may say no, too.
 fn changes(operation: Operation) -> Operation {
     operation
-        .in_header::<Token>(
+        .in_header::<IdempotencyKey>(
             "Idempotency-Key",
             "Unique key for idempotent requests (24-hour cache).",
         )

@@ -33,6 +33,8 @@ mod customer;
 mod customers;
 mod list;
 mod evaluate;
+#[cfg(test)]
+mod tests;
 
 /// The way that commands of this dialect came in, as it stands in the journal.
 const SOURCE: &str = "proxy";
