@@ -374,6 +374,11 @@ impl Client {
         Self { url: url.to_owned(), key: key.map(str::to_owned), http }
     }
 
+    /// Gives the server's address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Begins a request that the test fills itself. The key is set already.
     pub fn request(&self, method: http::Method, path: &str) -> reqwest::RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.url));
