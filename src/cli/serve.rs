@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use axum::Router;
 use clap::Args;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tallybook_projections::progress::Progress;
@@ -94,6 +95,8 @@ pub(super) struct ServeConfig {
     pub(super) tiers: TierCatalogue,
     /// Time and ids.
     pub(super) clock: SharedClock,
+    /// The routes that it has.
+    pub(super) routes: fn(Gateway, Operations) -> Router,
 }
 
 /// A server that takes requests.
@@ -125,6 +128,7 @@ pub(super) async fn run(arguments: &Arguments, settings: &Settings) -> anyhow::R
         name: arguments.name.clone().unwrap_or_else(usual_name),
         tiers,
         clock: Arc::new(SystemClock),
+        routes: gateway::router,
     });
     let running = tokio::select! {
         started = starting => started?,
@@ -152,7 +156,7 @@ pub(super) async fn run(arguments: &Arguments, settings: &Settings) -> anyhow::R
 /// # Errors
 /// When a part cannot be built, or the journal is not what it should be.
 pub(super) async fn start(config: ServeConfig) -> anyhow::Result<Running> {
-    let ServeConfig { folder, listen, tls, partitions, kafka, name, tiers, clock } = config;
+    let ServeConfig { folder, listen, tls, partitions, kafka, name, tiers, clock, routes } = config;
     let loaded = tls.as_ref().map(TlsFiles::load).transpose()?;
     let reloading = match (tls, &loaded) {
         (Some(files), Some(loaded)) => Some(tls::reload_on_hangup(files, Arc::clone(loaded))?),
@@ -202,7 +206,7 @@ pub(super) async fn start(config: ServeConfig) -> anyhow::Result<Running> {
     let ready = readiness(Arc::clone(&processor), projector.status());
     let operations = Operations { ready: Arc::clone(&ready), metrics };
     let (stop_listening, stopping) = oneshot::channel::<()>();
-    let router = gateway::router(gateway, operations);
+    let router = routes(gateway, operations);
     let limits = ServerLimits { connections: files::connections(), ..ServerLimits::default() };
     let stop = async { drop(stopping.await) };
     let listening = tokio::spawn(gateway::serve(listener, loaded, router, limits, stop));

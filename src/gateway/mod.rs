@@ -19,7 +19,7 @@ use crate::keys::KeyStore;
 
 pub use documents::documents;
 pub use operations::{Operations, Ready};
-pub use router::{operations_router, router};
+pub use router::{ECHO, measured_router, operations_router, router};
 pub use server::{ServerLimits, serve};
 pub use tls::{Tls, TlsError};
 

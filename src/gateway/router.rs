@@ -1,5 +1,7 @@
 //! Every way in, in one place.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::middleware::from_fn;
 use http::{HeaderMap, Uri};
@@ -9,9 +11,21 @@ use super::observe::observe;
 use super::operations::{self, Operations};
 use super::{Core, Gateway, dialects, documents, native};
 
+/// Where a server that is measured gives back what it reads.
+pub const ECHO: &str = "/echo";
+
 /// Gives all routes of a process that takes requests for customers.
 pub fn router(gateway: Gateway, operations: Operations) -> Router {
+    routes(&Core::new(gateway), operations, Router::new())
+}
+
+/// Gives the same, and [`ECHO`], for a server that is measured.
+pub fn measured_router(gateway: Gateway, operations: Operations) -> Router {
     let core = Core::new(gateway);
+    routes(&core, operations, native::echo(ECHO, &core))
+}
+
+fn routes(core: &Arc<Core>, operations: Operations, more: Router) -> Router {
     let all = dialects::all();
     let refusals = dialects::Refusals::of(&all);
     // At the root dialects may share a path: there it is the native API that says no.
@@ -22,8 +36,9 @@ pub fn router(gateway: Gateway, operations: Operations) -> Router {
             said.unwrap_or_else(|| native::refuse(refusal, &headers))
         }
     };
-    native::routes(&core)
-        .merge(dialects::routes(&all, &core))
+    native::routes(core)
+        .merge(dialects::routes(&all, core))
+        .merge(more)
         .merge(operations::routes(operations))
         .merge(documents::routes(&all))
         .fallback(refuse(Refusal::NoSuchPath))

@@ -41,9 +41,9 @@ const RIVAL_EVERY: usize = 4 * SEGMENT;
 /// Options of `bench`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// What is asked of it
-    #[arg(long, value_enum, default_value = "reference")]
-    workload: Workload,
+    /// What is asked of it [default: reference; over HTTP: update]
+    #[arg(long, value_enum)]
+    workload: Option<Workload>,
     /// How many commands
     #[arg(long, value_name = "N", default_value_t = 200_000)]
     commands: u64,
@@ -71,8 +71,9 @@ pub(super) struct Arguments {
     /// Fold the journal into read models too, and rebuild them
     #[arg(long)]
     views: bool,
-    /// Send so many of the commands over HTTP too, to a server of their own; 0 sends none
-    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    /// Send so many commands over HTTP instead, to a server of their own, which also echoes them
+    /// [default: 20000; without this option, or with 0: none]
+    #[arg(long, value_name = "N", num_args = 0..=1, default_value = "0", default_missing_value = "20000", hide_default_value = true)]
     http: u64,
     /// Connections that send over HTTP
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=1024))]
@@ -80,6 +81,13 @@ pub(super) struct Arguments {
     /// Commands in one request over HTTP; 1 sends single commands, not arrays
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
     per_request: u64,
+}
+
+impl Arguments {
+    /// Gives what is asked of the processor.
+    fn workload(&self) -> Workload {
+        self.workload.unwrap_or(Workload::Reference)
+    }
 }
 
 /// What was measured.
@@ -114,7 +122,6 @@ struct Report {
     /// From opening the journal to owning all partitions.
     cold_start_seconds: f64,
     views: Option<models::Models>,
-    http: Option<http::HttpFigures>,
     digest: String,
 }
 
@@ -123,6 +130,9 @@ struct Report {
 /// # Errors
 /// When a command goes unanswered, or the state is not that of a plain replay.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if arguments.http > 0 {
+        return http::run(arguments, arguments.http);
+    }
     let temporary = tempfile::tempdir().context("making a temporary folder")?;
     let folder = arguments.data.as_deref().unwrap_or(temporary.path());
     let kept = Kept::open(arguments.journal, folder, arguments.partitions, arguments.seed)?;
@@ -147,10 +157,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let views =
         arguments.views.then(|| models::fold_and_rebuild(&kept.journal, folder)).transpose()?;
     drop(kept);
-    let mut report = report(arguments, &measured, (replay_seconds, cold_start_seconds), views);
-    if arguments.http > 0 {
-        report.http = Some(http::measure(arguments, arguments.http.min(arguments.commands))?);
-    }
+    let report = report(arguments, &measured, (replay_seconds, cold_start_seconds), views);
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{}", serde_json::to_string(&report)?)?;
     Ok(())
@@ -188,7 +195,7 @@ struct Measured {
 /// Runs the load; after each part of it, the floor takes the same records.
 fn measure(arguments: &Arguments, kept: &Kept) -> anyhow::Result<Measured> {
     let customers = arguments.customers.unwrap_or(arguments.commands / 100);
-    let mut generator = Generator::new(arguments.workload, arguments.seed, customers);
+    let mut generator = Generator::new(arguments.workload(), arguments.seed, customers);
     let pace = Pace {
         batch: usize::try_from(arguments.batch)?,
         in_flight: usize::try_from(arguments.in_flight)?,
@@ -272,7 +279,7 @@ fn report(
     let floor_per_second = floor.map(|floor| recorded / floor.bare.as_secs_f64());
     let (journal, durability) = arguments.journal.labels();
     Report {
-        workload: arguments.workload.as_str(),
+        workload: arguments.workload().as_str(),
         seed: arguments.seed,
         commands: load.commands,
         accepted: load.accepted,
@@ -295,7 +302,6 @@ fn report(
         replay_seconds,
         cold_start_seconds,
         views,
-        http: None,
         digest: digest.clone(),
     }
 }

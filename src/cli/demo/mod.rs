@@ -17,6 +17,7 @@ use super::keys;
 use super::serve::{self, ServeConfig};
 use crate::clock::SharedClock;
 use crate::decisions::TierCatalogue;
+use crate::gateway;
 use crate::keys::KeyScope;
 
 mod story;
@@ -44,6 +45,7 @@ pub(super) async fn run() -> anyhow::Result<()> {
         name: "tallybook".into(),
         tiers: TierCatalogue::builtin(),
         clock,
+        routes: gateway::router,
     })
     .await?;
     let api = Api::new(format!("http://{}", running.address()).parse()?, &key)?;

@@ -164,13 +164,15 @@ pub(crate) async fn show(
 
 /// Whether a command came with others in one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Many {
+pub(super) enum Many {
+    /// In an array.
     Yes,
+    /// Alone.
     No,
 }
 
 /// Reads one command. With the problem comes the command's id, when there is one to read.
-fn command(
+pub(super) fn command(
     asked: &Asked<'_>,
     text: &str,
     many: Many,
