@@ -62,6 +62,8 @@ impl Kafka {
             ("linger.ms", "0"),
             ("queue.buffering.max.messages", "200000"),
             ("queue.buffering.max.kbytes", "1048576"),
+            // As large as a record of the journal may be.
+            ("message.max.bytes", "8388608"),
             ("compression.type", "lz4"),
             ("delivery.timeout.ms", "30000"),
         ])

@@ -11,10 +11,64 @@ use super::{ASK, Kafka};
 pub const JOURNAL: &str = "journal";
 /// Name of the topic of commands.
 pub const COMMANDS: &str = "commands";
+/// Name of the topic of single events, for plain consumers.
+pub const EVENTS: &str = "events";
+/// Name of the compacted topic of customers as they stand.
+pub const CUSTOMERS: &str = "customers";
+/// Name of the compacted topic of usage by period.
+pub const USAGE: &str = "usage";
+/// Name of the compacted topic of API keys.
+pub const KEYS: &str = "keys";
 /// Name of the topic of what was no command.
 pub const DEAD_LETTERS: &str = "dead-letters";
 /// How long commands are kept, in milliseconds: 7 days.
 const COMMANDS_KEPT_MS: &str = "604800000";
+/// Largest record of the journal, in bytes: a command of the largest size, and all its events.
+const LARGEST_DECISION: &str = "8388608";
+
+/// How many partitions a topic has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Count {
+    /// As many as the journal.
+    AsJournal,
+    /// One: its order is over all.
+    One,
+}
+
+/// One of our topics, as the rules want it.
+#[derive(Debug)]
+struct Kind {
+    name: &'static str,
+    count: Count,
+    settings: &'static [(&'static str, &'static str)],
+}
+
+/// Never compacted, kept for ever.
+const KEPT: [(&str, &str); 3] =
+    [("cleanup.policy", "delete"), ("retention.ms", "-1"), ("retention.bytes", "-1")];
+
+/// All our topics.
+const KINDS: [Kind; 7] = [
+    Kind {
+        name: JOURNAL,
+        count: Count::AsJournal,
+        settings: &[KEPT[0], KEPT[1], KEPT[2], ("max.message.bytes", LARGEST_DECISION)],
+    },
+    Kind {
+        name: COMMANDS,
+        count: Count::AsJournal,
+        settings: &[KEPT[0], ("retention.ms", COMMANDS_KEPT_MS), KEPT[2]],
+    },
+    Kind { name: EVENTS, count: Count::AsJournal, settings: &KEPT },
+    Kind {
+        name: CUSTOMERS,
+        count: Count::AsJournal,
+        settings: &[("cleanup.policy", "compact"), ("max.message.bytes", LARGEST_DECISION)],
+    },
+    Kind { name: USAGE, count: Count::AsJournal, settings: &[("cleanup.policy", "compact")] },
+    Kind { name: KEYS, count: Count::One, settings: &[("cleanup.policy", "compact")] },
+    Kind { name: DEAD_LETTERS, count: Count::AsJournal, settings: &KEPT },
+];
 
 /// Why a topic was not made.
 #[derive(Debug, thiserror::Error)]
@@ -42,28 +96,27 @@ pub fn brokers(kafka: &Kafka) -> Result<usize, TopicsError> {
     Ok(metadata.brokers().len())
 }
 
-/// Makes the topics that are not there: the journal, kept for ever and never compacted; the commands
-/// and what was none, with as many partitions.
+/// Makes those of our topics that are not there, as the rules want them: the journal is kept for ever
+/// and never compacted.
 ///
 /// # Errors
 /// [`TopicsError::Unavailable`] when there is no answer, [`TopicsError::Refused`] when a broker refuses.
 pub async fn apply(kafka: &Kafka, partitions: i32, replication: i32) -> Result<(), TopicsError> {
     let admin: AdminClient<DefaultClientContext> =
         kafka.client().create().map_err(TopicsError::Unavailable)?;
-    let names = [JOURNAL, COMMANDS, DEAD_LETTERS].map(|name| kafka.topic(name));
+    let names = KINDS.map(|kind| kafka.topic(kind.name));
     let in_sync = if replication >= 3 { "2" } else { "1" };
-    let topic = |name| {
-        NewTopic::new(name, partitions, TopicReplication::Fixed(replication))
-            .set("cleanup.policy", "delete")
-            .set("min.insync.replicas", in_sync)
-            .set("unclean.leader.election.enable", "false")
-    };
-    let [journal, commands, dead_letters] = &names;
-    let topics = [
-        topic(journal).set("retention.ms", "-1").set("retention.bytes", "-1"),
-        topic(commands).set("retention.ms", COMMANDS_KEPT_MS).set("retention.bytes", "-1"),
-        topic(dead_letters).set("retention.ms", "-1").set("retention.bytes", "-1"),
-    ];
+    let topics: Vec<NewTopic<'_>> = KINDS
+        .iter()
+        .zip(&names)
+        .map(|(kind, name)| {
+            let partitions = if kind.count == Count::One { 1 } else { partitions };
+            let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replication))
+                .set("min.insync.replicas", in_sync)
+                .set("unclean.leader.election.enable", "false");
+            kind.settings.iter().fold(topic, |topic, (name, value)| topic.set(name, value))
+        })
+        .collect();
     let options = AdminOptions::new().operation_timeout(Some(ASK));
     let made = admin.create_topics(&topics, &options).await.map_err(TopicsError::Unavailable)?;
     for result in made {
