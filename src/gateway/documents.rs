@@ -93,3 +93,112 @@ async fn serve(State(Served { bytes, etag }): State<Served>, headers: HeaderMap)
     }
     (named, [(CONTENT_TYPE, JSON)], bytes).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use axum::body::Body;
+
+    use super::*;
+    use crate::gateway::testing::Fixture;
+
+    /// Methods that a document may have.
+    const METHODS: [Method; 5] =
+        [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+
+    /// Collects the targets of all references.
+    fn references(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(members) => {
+                if let Some(Value::String(target)) = members.get("$ref") {
+                    found.insert(target.clone());
+                }
+                members.values().for_each(|value| references(value, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere_and_every_schema_is_led_to() {
+        for (name, document) in documents() {
+            let mut targets = BTreeSet::new();
+            references(&document, &mut targets);
+            for target in &targets {
+                let pointer = target.strip_prefix('#').expect("into the same document");
+                assert!(document.pointer(pointer).is_some(), "{name}: {target}");
+            }
+            for schema in document["components"]["schemas"].as_object().unwrap().keys() {
+                let target = format!("#/components/schemas/{schema}");
+                assert!(targets.contains(&target), "{name}: nothing leads to {target}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_operation_has_an_id_of_its_own_and_says_what_it_does_and_answers() {
+        for (name, document) in documents() {
+            let mut ids = BTreeSet::new();
+            for (path, operations) in document["paths"].as_object().unwrap() {
+                for (method, operation) in operations.as_object().unwrap() {
+                    let id = operation["operationId"].as_str().unwrap().to_owned();
+                    assert!(ids.insert(id.clone()), "{name}: {id} is there twice");
+                    assert_ne!(operation["summary"], "", "{name}: {method} {path}");
+                    let answers = operation["responses"].as_object().unwrap();
+                    let good = |status: &String| status.starts_with('2') || status.starts_with('3');
+                    assert!(answers.keys().any(good), "{name}: {method} {path}");
+                    let parameters = operation["parameters"].as_array().into_iter().flatten();
+                    let in_path = parameters.filter(|parameter| parameter["in"] == "path").count();
+                    assert_eq!(in_path, path.matches('{').count(), "{name}: {method} {path}");
+                }
+            }
+        }
+    }
+
+    /// Gives every method and path of the documents, with the base before it.
+    fn documented() -> BTreeSet<(String, String)> {
+        let mut all = BTreeSet::new();
+        for document in documents().values() {
+            let base = document["servers"][0]["url"].as_str().unwrap().trim_end_matches('/');
+            for (path, operations) in document["paths"].as_object().unwrap() {
+                let methods = operations.as_object().unwrap().keys();
+                all.extend(methods.map(|method| (method.to_uppercase(), format!("{base}{path}"))));
+            }
+        }
+        all
+    }
+
+    /// Gives the paths of the router, as it shows them itself.
+    fn routed(router: &Router) -> BTreeSet<String> {
+        let shown = format!("{router:?}");
+        shown.split('"').filter(|text| text.starts_with('/')).map(str::to_owned).collect()
+    }
+
+    #[tokio::test]
+    async fn what_is_documented_is_served_and_what_is_served_is_documented() {
+        let (fixture, documented) = (Fixture::new(), documented());
+        let mut others: BTreeSet<String> = BTreeSet::new();
+        for dialect in dialects::all() {
+            let also_at = dialect.contract.operations.iter().flat_map(|one| one.also_at.clone());
+            others.extend(also_at);
+        }
+        let routed = routed(&fixture.router);
+        assert!(routed.len() > 20, "the router shows its paths: {routed:?}");
+        for path in routed.iter().filter(|path| !others.contains(*path)) {
+            for method in METHODS {
+                let named = (method.to_string(), path.clone());
+                // Without a key: served is what is not unknown, whatever it says then.
+                let bare =
+                    http::Request::builder().method(method).uri(path.replace(['{', '}'], ""));
+                let got = fixture.send(bare.body(Body::empty()).unwrap()).await;
+                let served = got.status != 405 && got.status != 404;
+                assert_eq!(served, documented.contains(&named), "{named:?}: {}", got.status);
+            }
+        }
+        let missing: Vec<_> =
+            documented.iter().filter(|(_, path)| !routed.contains(path)).collect();
+        assert!(missing.is_empty(), "not routed: {missing:?}");
+    }
+}

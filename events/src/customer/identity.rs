@@ -3,12 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use schemars::{JsonSchema, Schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::field::Patch;
 use crate::ids::{CustomerId, CustomerKey, CustomerRef, Environment, Provider, Tenant, Token};
-use crate::text::plain_names;
 
 /// Asked: links and parent. `null` for a provider takes that link away.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -16,15 +15,10 @@ use crate::text::plain_names;
 pub struct IdentityPatch {
     /// Links by provider, merged into those there are.
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
-    #[schemars(transform = providers)]
     pub links: Patch<BTreeMap<Provider, Option<Token>>>,
     /// The parent, by id or by key.
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
     pub parent: Patch<CustomerRef>,
-}
-
-fn providers(schema: &mut Schema) {
-    plain_names(schema, 64);
 }
 
 /// How the customer is known elsewhere, as it stands.

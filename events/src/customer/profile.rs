@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use schemars::{JsonSchema, Schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Identity;
 use crate::field::{Edit, Patch};
 use crate::json::Json;
-use crate::text::{Country, Email, MetadataKey, Name, Phone, Text, plain_names};
+use crate::text::{Country, Email, MetadataKey, Name, Phone, Text};
 
 /// Asked: profile. `null` clears; `metadata` is merged (a `null` member goes), `replace_metadata`
 /// takes the place of all there was, before the merge.
@@ -32,11 +32,9 @@ pub struct ProfilePatch {
     pub phone: Patch<Phone>,
     /// Members to set, and, with `null`, to remove.
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
-    #[schemars(transform = metadata_keys)]
     pub metadata: Patch<BTreeMap<MetadataKey, Option<Json>>>,
     /// The whole metadata from now on.
     #[serde(default, skip_serializing_if = "Edit::is_keep")]
-    #[schemars(transform = metadata_keys)]
     pub replace_metadata: Edit<BTreeMap<MetadataKey, Json>>,
     /// What tells devices or browsers apart.
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
@@ -47,10 +45,6 @@ pub struct ProfilePatch {
     /// Postal address, line by line.
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
     pub address: Patch<AddressPatch>,
-}
-
-fn metadata_keys(schema: &mut Schema) {
-    plain_names(schema, 255);
 }
 
 /// Asked: lines of the postal address. `null` clears a line.

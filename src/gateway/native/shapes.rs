@@ -41,7 +41,7 @@ pub(crate) enum StatusWord {
 
 /// One entity tag, or `*` for any.
 #[derive(JsonSchema)]
-#[schemars(inline, example = "\"v7\"", example = "*")]
+#[schemars(inline, example = "*", example = "\"v7\"")]
 pub(crate) struct IfMatch(#[schemars(regex(pattern = r#"^(\*|(W/)?"[!#-+\-./0-~]*")$"#))] String);
 
 /// A list that is the whole body.

@@ -172,7 +172,8 @@ impl JsonSchema for Version {
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "type": "string", "pattern": "^2\\.[1-9][0-9]?(\\.[0-9]{1,3})?$", "default": "2.1"
+            "type": "string", "maxLength": 32, "default": "2.1",
+            "pattern": "^((2\\.[1-9]|([3-9]|[1-9][0-9])\\.)[0-9]{1,3}(\\.[0-9]{1,3})?|2\\.[1-9]|2026-0[4-9]-[0-2][1-8](\\.clover)?)?$"
         })
     }
 }

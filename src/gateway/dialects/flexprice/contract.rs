@@ -11,14 +11,15 @@ use super::filter::conditions::Sortable;
 use super::list::ListCustomersResponse;
 use super::refused::{AccessError, ErrorResponse};
 use super::schemas::{
-    CreateCustomerRequest, Direction, ErrorFormat, Expanded, IdempotencyKey, Limit, Moment,
-    OrEmpty, UpdateCustomerRequest,
+    CreateCustomerRequest, Direction, ErrorFormat, Expanded, Limit, Moment, Offset, OrEmpty,
+    UpdateCustomerRequest,
 };
 use super::shown::CustomerResponse;
 use super::{create, customers, list, update};
 use crate::gateway::Core;
 use crate::gateway::contract::{Contract, Operation, Reply, Security};
 use crate::gateway::headers::{RATE_LIMIT, RATE_LIMIT_POLICY, REPLAYED, RETRY_AFTER};
+use crate::gateway::idempotency::IdempotencyKey;
 
 /// Gives what the dialect can do.
 pub(super) fn contract() -> Contract {
@@ -174,7 +175,7 @@ fn reads() -> Vec<Operation> {
 fn filtered(operation: Operation) -> Operation {
     operation
         .in_query::<Limit>("limit", "Most items; 0 for the default, which is 50.")
-        .in_query::<u32>("offset", "How many items to leave out first.")
+        .in_query::<Offset>("offset", "How many items to leave out first.")
         .in_query::<String>("status", "Only those: published, archived.")
         .in_query::<Sortable>("sort", "What to sort by; the default is created_at.")
         .in_query::<Direction>("order", "Direction; the default is desc.")

@@ -151,6 +151,23 @@ impl JsonSchema for Limit {
     }
 }
 
+/// How many items are left out.
+pub(super) struct Offset;
+
+impl JsonSchema for Offset {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Offset".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "integer", "minimum": 0, "maximum": i64::MAX})
+    }
+}
+
 /// A moment of RFC 3339.
 pub(super) struct Moment;
 
@@ -165,23 +182,6 @@ impl JsonSchema for Moment {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({"type": "string", "format": "date-time"})
-    }
-}
-
-/// A key for repeats of one request.
-pub(super) struct IdempotencyKey;
-
-impl JsonSchema for IdempotencyKey {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "IdempotencyKey".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "pattern": "^[A-Za-z0-9_-]{1,255}$"})
     }
 }
 

@@ -217,10 +217,7 @@ impl JsonSchema for ListCustomers {
                         "required": ["id"],
                         "properties": {
                             "id": {"type": "string", "pattern": "^[^\\u0000]*$"},
-                            "versions": {
-                                "type": "array",
-                                "items": {"type": "integer", "minimum": 0, "maximum": u32::MAX}
-                            }
+                            "versions": {"type": "array"}
                         }
                     }
                 },

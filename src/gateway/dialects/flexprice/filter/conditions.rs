@@ -34,12 +34,13 @@ struct Value {
 /// One order.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(extend("required" = ["field", "direction"]))]
 pub(in super::super) struct SortCondition {
     /// What to sort by.
-    #[schemars(with = "Sortable", required)]
+    #[schemars(with = "Sortable")]
     field: Field<String>,
     /// Direction.
-    #[schemars(with = "Direction", required)]
+    #[schemars(with = "Direction")]
     direction: Field<String>,
 }
 
