@@ -5,19 +5,11 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
-use tallybook_events::chain::Checkpoint;
-use tallybook_events::ids::Partition;
 
-use crate::clock::SharedClock;
-use crate::inbox::Inbox;
-use crate::inbox::feed::Feed;
-use crate::inbox::kafka::{KafkaFeed, KafkaInbox, Member};
-use crate::inbox::local::LocalInbox;
 use crate::journal::kafka::KafkaJournal;
 use crate::journal::sqlite::{Options, SqliteJournal};
 use crate::journal::{Journal, JournalError};
 use crate::kafka::Kafka;
-use crate::processor::ProcessorHandle;
 
 /// Which Kafka, if one is to be used.
 #[derive(Debug, Clone, Args)]
@@ -38,22 +30,12 @@ impl KafkaOption {
     }
 }
 
-/// The journal, and the way of commands to it.
+/// The journal, and on Kafka what else is there.
 pub(super) struct Log {
     /// The journal.
     pub(super) journal: Arc<dyn Journal>,
-    kafka: Option<(Kafka, Arc<KafkaFeed>)>,
-}
-
-/// What brings commands to the owners of partitions.
-pub(super) struct Way {
-    inbox: Entrance,
-    member: Option<Member>,
-}
-
-enum Entrance {
-    Local(LocalInbox),
-    Kafka(Arc<KafkaInbox>),
+    /// Where it is, when it is on Kafka.
+    pub(super) kafka: Option<Kafka>,
 }
 
 /// Opens the journal in a folder. A failed write is told to `failed`, and ends the process.
@@ -67,59 +49,9 @@ pub(super) fn open_files(
     Ok(Log { journal: Arc::new(journal), kafka: None })
 }
 
-/// Opens the journal on Kafka.
+/// Opens the journal on Kafka. Blocks.
 pub(super) fn open_kafka(kafka: Kafka) -> anyhow::Result<Log> {
     let at = format!("cannot use the Kafka at {}", kafka.bootstrap);
-    let journal = KafkaJournal::open(&kafka).with_context(|| at.clone())?;
-    let feed = KafkaFeed::open(&kafka).context(at)?;
-    Ok(Log { journal: Arc::new(journal), kafka: Some((kafka, Arc::new(feed))) })
-}
-
-impl Log {
-    /// Gives the topic that owners are fed from, where there is one.
-    pub(super) fn feed(&self) -> Option<Arc<dyn Feed>> {
-        self.kafka.as_ref().map(|(_, feed)| Arc::clone(feed) as Arc<dyn Feed>)
-    }
-
-    /// Opens the way to the owners. `judged` is how far somebody has judged the journal.
-    pub(super) fn way(
-        &self,
-        name: &str,
-        processor: &ProcessorHandle,
-        judged: Vec<(Partition, Checkpoint)>,
-        clock: SharedClock,
-    ) -> anyhow::Result<Way> {
-        let Some((kafka, feed)) = &self.kafka else {
-            let inbox = Entrance::Local(LocalInbox::new(processor.lanes()));
-            return Ok(Way { inbox, member: None });
-        };
-        let inbox = KafkaInbox::open(kafka, Arc::clone(&self.journal), judged)?;
-        let member = Member::join(kafka, name, feed, processor.owners(), clock)
-            .context("cannot join the group that shares the commands")?;
-        Ok(Way { inbox: Entrance::Kafka(Arc::new(inbox)), member: Some(member) })
-    }
-}
-
-impl Way {
-    /// Gives the way in.
-    pub(super) fn inbox(&self) -> Arc<dyn Inbox> {
-        match &self.inbox {
-            Entrance::Local(inbox) => Arc::new(inbox.clone()),
-            Entrance::Kafka(inbox) => Arc::clone(inbox) as Arc<dyn Inbox>,
-        }
-    }
-
-    /// Tells whether commands find their owners, here or elsewhere.
-    pub(super) fn is_open(&self) -> bool {
-        self.member.as_ref().is_none_or(Member::has_joined)
-    }
-
-    /// Takes no more commands, and leaves the partitions to others.
-    pub(super) fn close(self) {
-        match &self.inbox {
-            Entrance::Local(inbox) => inbox.stop(),
-            Entrance::Kafka(inbox) => inbox.stop(),
-        }
-        drop(self.member);
-    }
+    let journal = KafkaJournal::open(&kafka).context(at)?;
+    Ok(Log { journal: Arc::new(journal), kafka: Some(kafka) })
 }

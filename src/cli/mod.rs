@@ -31,6 +31,7 @@ mod client;
 mod output;
 mod progress;
 mod folder;
+mod models;
 mod duration;
 mod log;
 mod exit;
@@ -64,7 +65,7 @@ struct Common {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a server: all roles in one process
+    /// Run a server: all roles in one process, or on Kafka some of them
     Serve(serve::Arguments),
     /// Show the main job, end to end, on real requests in a temporary folder
     Demo,

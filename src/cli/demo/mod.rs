@@ -14,7 +14,7 @@ use self::teller::Teller;
 use super::client::Api;
 use super::folder::DataFolder;
 use super::keys;
-use super::serve::{self, ServeConfig};
+use super::serve::{self, Roles, ServeConfig};
 use crate::clock::SharedClock;
 use crate::decisions::TierCatalogue;
 use crate::gateway;
@@ -42,6 +42,7 @@ pub(super) async fn run() -> anyhow::Result<()> {
         tls: None,
         partitions: None,
         kafka: None,
+        roles: Roles::embedded(),
         name: "tallybook".into(),
         tiers: TierCatalogue::builtin(),
         clock,

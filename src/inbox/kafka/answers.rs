@@ -48,6 +48,7 @@ pub struct KafkaInbox {
     waiters: Arc<Waiters>,
     in_flight: Arc<AtomicUsize>,
     stopping: AtomicBool,
+    follows: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -78,8 +79,14 @@ impl KafkaInbox {
         for (partition, checkpoint) in from {
             chains.insert(partition, Chain::from(checkpoint));
         }
-        let answering =
-            Answering { journal, waiters: Arc::clone(&waiters), chains, held: HashMap::new() };
+        let follows = Arc::new(AtomicBool::new(false));
+        let answering = Answering {
+            journal,
+            waiters: Arc::clone(&waiters),
+            chains,
+            held: HashMap::new(),
+            follows: Arc::clone(&follows),
+        };
         let stopped = Arc::clone(&stop);
         let thread = thread::Builder::new()
             .name("answers".into())
@@ -91,6 +98,7 @@ impl KafkaInbox {
             waiters,
             in_flight: Arc::default(),
             stopping: AtomicBool::new(false),
+            follows,
             stop,
             thread: Some(thread),
         })
@@ -100,6 +108,11 @@ impl KafkaInbox {
         let record =
             |command: &Command| sent(Partition::of(command.home(), self.partitions), command);
         commands.iter().map(record).collect()
+    }
+
+    /// Tells whether decisions are seen as they come.
+    pub fn follows(&self) -> bool {
+        self.follows.load(Ordering::Acquire)
     }
 
     /// Takes no more commands; those that were taken are still answered.
@@ -234,6 +247,8 @@ struct Answering {
     chains: BTreeMap<Partition, Chain>,
     /// Who waits for a held command.
     held: HashMap<CommandId, Vec<Waiter>>,
+    /// Whether it can be followed, for all to see.
+    follows: Arc<AtomicBool>,
 }
 
 impl Answering {
@@ -242,6 +257,7 @@ impl Answering {
             match self.follow(stop) {
                 Ok(()) => return,
                 Err(why) => {
+                    self.follows.store(false, Ordering::Release);
                     tracing::warn!(why, "the journal is followed anew");
                     thread::sleep(PAUSE);
                 }
@@ -252,6 +268,7 @@ impl Answering {
     fn follow(&mut self, stop: &AtomicBool) -> Result<(), String> {
         let from = self.chains.iter().map(|(of, chain)| (*of, chain.checkpoint().offset)).collect();
         let mut follower = self.journal.follow(from).map_err(|error| error.to_string())?;
+        self.follows.store(true, Ordering::Release);
         let mut looked = Instant::now();
         while !stop.load(Ordering::Acquire) {
             let stored = follower.next(RECORDS, LOOK_UP).map_err(|error| error.to_string())?;

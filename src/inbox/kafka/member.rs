@@ -116,9 +116,20 @@ impl Member {
         Ok(Self { stop, joined, thread: Some(thread) })
     }
 
-    /// Tells whether the group has taken us in.
-    pub fn has_joined(&self) -> bool {
-        self.joined.load(Ordering::Acquire)
+    /// Gives what tells whether the group has taken us in, now and later.
+    pub fn joined(&self) -> Joined {
+        Joined(Arc::clone(&self.joined))
+    }
+}
+
+/// Whether the group has taken a member in.
+#[derive(Debug, Clone)]
+pub struct Joined(Arc<AtomicBool>);
+
+impl Joined {
+    /// Tells whether it has.
+    pub fn is_so(&self) -> bool {
+        self.0.load(Ordering::Acquire)
     }
 }
 

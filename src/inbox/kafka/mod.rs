@@ -7,7 +7,7 @@
 
 pub use answers::KafkaInbox;
 pub use feed::KafkaFeed;
-pub use member::Member;
+pub use member::{Joined, Member};
 
 mod sending;
 mod feed;

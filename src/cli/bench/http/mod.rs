@@ -20,7 +20,7 @@ use super::workload::{Generator, NOW_MICROS, Workload};
 use super::{Arguments, PATIENCE, digest_of, replay, start};
 use crate::cli::folder::DataFolder;
 use crate::cli::keys;
-use crate::cli::serve::{self, Running, ServeConfig};
+use crate::cli::serve::{self, Roles, Running, ServeConfig};
 use crate::clock::{FixedClock, SharedClock};
 use crate::decisions::TierCatalogue;
 use crate::gateway;
@@ -164,6 +164,7 @@ async fn serve(arguments: &Arguments, folder: DataFolder) -> anyhow::Result<(Run
         tls: None,
         partitions: Some(arguments.partitions),
         kafka: None,
+        roles: Roles::embedded(),
         name: "tallybook".into(),
         tiers: TierCatalogue::builtin(),
         clock,

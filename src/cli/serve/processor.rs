@@ -1,0 +1,104 @@
+//! The role of the processor: owners of partitions, and on Kafka the membership in the group that
+//! shares them.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+
+use super::part::Part;
+use crate::cli::log::Log;
+use crate::clock::SharedClock;
+use crate::decisions::{TierCatalogue, decide};
+use crate::gateway::Ready;
+use crate::inbox::Lanes;
+use crate::inbox::kafka::{Joined, KafkaFeed, Member};
+use crate::processor::{PartitionStatus, Processor, ProcessorConfig, ProcessorHandle};
+
+/// How long owners may take to answer what they have, once nothing new comes in.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// Most threads that own partitions, whatever the machine has.
+const MAX_WORKERS: usize = 16;
+
+/// Owners of partitions at work.
+pub(super) struct Deciding {
+    handle: Arc<ProcessorHandle>,
+    member: Option<Member>,
+}
+
+/// Starts to decide: in files all partitions, on Kafka those that the group gives us.
+pub(super) fn start(
+    log: &Log,
+    name: &str,
+    tiers: TierCatalogue,
+    clock: &SharedClock,
+) -> anyhow::Result<Deciding> {
+    let feed = match &log.kafka {
+        Some(kafka) => Some(Arc::new(KafkaFeed::open(kafka)?)),
+        None => None,
+    };
+    let config = ProcessorConfig {
+        journal: Arc::clone(&log.journal),
+        clock: Arc::clone(clock),
+        tiers,
+        name: name.to_owned(),
+        workers: workers(),
+        decide,
+        feed: feed.clone().map(|feed| feed as _),
+    };
+    let handle = Arc::new(Processor::start(config).context("cannot start the processor")?);
+    let member = match (&log.kafka, &feed) {
+        (Some(kafka), Some(feed)) => {
+            let joined = Member::join(kafka, name, feed, handle.owners(), Arc::clone(clock));
+            Some(joined.context("cannot join the group that shares the commands")?)
+        }
+        _ => None,
+    };
+    Ok(Deciding { handle, member })
+}
+
+impl Deciding {
+    /// Gives the queues in front of the owners.
+    pub(super) fn lanes(&self) -> Arc<dyn Lanes> {
+        self.handle.lanes()
+    }
+}
+
+impl Part for Deciding {
+    fn ready(&self) -> Ready {
+        // Not to keep the owners alive: whoever stops them must have them alone.
+        let handle = Arc::downgrade(&self.handle);
+        let joined = self.member.as_ref().map(Member::joined);
+        Arc::new(move || {
+            if !joined.as_ref().is_none_or(Joined::is_so) {
+                return Err("the group that shares the commands has not taken us in yet".into());
+            }
+            let owned = handle.upgrade().is_some_and(|handle| handle.is_settled());
+            if owned { Ok(()) } else { Err("not every partition is owned yet".into()) }
+        })
+    }
+
+    fn failure(&self) -> Option<anyhow::Error> {
+        let mut statuses = self.handle.statuses().into_iter().enumerate();
+        statuses.find_map(|(at, status)| match status {
+            PartitionStatus::Halted { why } => Some(anyhow!("partition {at} halted: {why}")),
+            PartitionStatus::Restoring
+            | PartitionStatus::Standby
+            | PartitionStatus::Claiming
+            | PartitionStatus::Owning { .. } => None,
+        })
+    }
+
+    /// Leaves the partitions to others at once, then answers what was handed over.
+    fn stop(self: Box<Self>) {
+        drop(self.member);
+        if let Some(handle) = Arc::into_inner(self.handle) {
+            handle.stop(STOP_WITHIN);
+        }
+    }
+}
+
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MAX_WORKERS)
+}
