@@ -67,6 +67,7 @@ pub mod processor;
 pub mod journal;
 pub mod inbox;
 pub mod projector;
+pub mod publisher;
 pub mod gateway;
 pub mod keys;
 pub mod kafka;

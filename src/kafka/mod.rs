@@ -89,6 +89,54 @@ impl Kafka {
         ])
     }
 
+    /// Gives the settings of a producer that publishes one partition in transactions. Whoever is made
+    /// with them later fences those before.
+    pub fn publisher(&self, partition: i32) -> ClientConfig {
+        let name = format!("{}.publisher.{partition}", self.prefix);
+        self.with(&[
+            ("transactional.id", &name),
+            // Readers of what is committed wait for no longer than this for one who is gone.
+            ("transaction.timeout.ms", "10000"),
+            ("delivery.timeout.ms", "9000"),
+            ("acks", "all"),
+            ("enable.idempotence", "true"),
+            ("linger.ms", "1"),
+            ("queue.buffering.max.messages", "200000"),
+            ("queue.buffering.max.kbytes", "1048576"),
+            ("message.max.bytes", "8388608"),
+            ("compression.type", "lz4"),
+        ])
+    }
+
+    /// Gives the settings of a consumer that asks where a topic ends, transactions under way included.
+    pub fn end_reader(&self) -> ClientConfig {
+        let mut config = self.reader();
+        config.set("isolation.level", "read_uncommitted");
+        config
+    }
+
+    /// Gives the settings of a consumer that reads what is committed, up to the end, which it tells.
+    pub fn tail_reader(&self) -> ClientConfig {
+        let mut config = self.reader();
+        config.set("isolation.level", "read_committed").set("enable.partition.eof", "true");
+        config
+    }
+
+    /// Gives the settings of a member of the group in which publishers share the partitions.
+    pub fn publishers(&self) -> ClientConfig {
+        let group = format!("{}.publishers", self.prefix);
+        self.with(&[
+            ("group.id", &group),
+            ("partition.assignment.strategy", "cooperative-sticky"),
+            ("session.timeout.ms", "6000"),
+            ("heartbeat.interval.ms", "1500"),
+            ("max.poll.interval.ms", "60000"),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("auto.offset.reset", "error"),
+        ])
+    }
+
     fn with(&self, settings: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
         config

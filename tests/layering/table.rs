@@ -100,6 +100,11 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer {
         modules: &["projector", "publisher"],
         may: &["journal", "clock"],
+        must_not: &[&DRIVERS, &WEB, &["clap"]],
+    },
+    Layer {
+        modules: &["publisher::kafka"],
+        may: &["publisher", "kafka"],
         must_not: &[&["rusqlite", "tokio_postgres", "deadpool_postgres", "reqwest", "clap"], &WEB],
     },
     Layer {

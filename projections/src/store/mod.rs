@@ -23,6 +23,7 @@ use tallybook_events::ids::Partition;
 use crate::commands::CommandRow;
 use crate::digest::ModelsDigest;
 use crate::projection::{Facts, Unfoldable};
+use crate::told::Told;
 
 mod cursor;
 pub mod sqlite;
@@ -94,6 +95,21 @@ pub trait Store: Send {
     /// [`StoreError::Unavailable`] when there is no answer.
     fn digest(&mut self) -> Result<ModelsDigest, StoreError>;
 }
+
+/// A store that says what a batch changes, to somebody who sends it on.
+pub trait TellingStore: Store {
+    /// Folds a batch like [`Store::commit`], but before it is kept says what it changes: each customer
+    /// that its facts are about, in the order of their ids. What `tell` fails with is given back, and
+    /// nothing of the batch is there then. A crash between the two leaves what was told, and rows that
+    /// do not know of it: never the other way round.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing of the batch is there then.
+    fn commit_told(&mut self, batch: &Batch<'_>, tell: Tell<'_>) -> Result<(), StoreError>;
+}
+
+/// Is told what a batch changes before it is kept.
+pub type Tell<'a> = &'a mut dyn FnMut(Vec<Told>) -> Result<(), StoreError>;
 
 /// Brings rebuilt rows at least to where the live ones stand.
 pub type CatchUp<'a> =

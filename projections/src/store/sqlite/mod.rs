@@ -15,12 +15,13 @@ use self::cache::Cache;
 use self::database::{Keeping, SqliteError, open_writer};
 use self::ledger::StoredLedger;
 use self::rows::Columns;
-use super::{Batch, Store, StoreError};
+use super::{Batch, Store, StoreError, Tell, TellingStore};
 use crate::commands::CommandRow;
 use crate::digest::ModelsDigest;
 use crate::fold::CustomerFold;
 use crate::projection::Projection as _;
 use crate::timeline::Timeline;
+use crate::told::Told;
 
 pub use queries::SqliteQueries;
 pub use rebuild::SqliteRebuild;
@@ -73,7 +74,20 @@ impl SqliteStore {
         Ok(Self { connection, path: path.into(), cache: Cache::new(CACHE_ROOM), generation })
     }
 
-    fn fold(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
+    /// Folds; when somebody else moved the rows, forgets what it has of them in memory.
+    fn fold_or_forget(
+        &mut self,
+        batch: &Batch<'_>,
+        tell: Option<Tell<'_>>,
+    ) -> Result<(), StoreError> {
+        let done = self.fold(batch, tell);
+        if let Err(StoreError::Moved) = done {
+            self.cache.clear();
+        }
+        done
+    }
+
+    fn fold(&mut self, batch: &Batch<'_>, tell: Option<Tell<'_>>) -> Result<(), StoreError> {
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if generation(&transaction)? != self.generation {
@@ -111,12 +125,32 @@ impl SqliteStore {
         for (id, fold) in &touched {
             write::save(&transaction, *id, fold)?;
         }
+        if let Some(tell) = tell {
+            tell(told(&transaction, &touched)?)?;
+        }
         transaction.commit()?;
         for (id, mut fold) in touched {
             fold.written();
             self.cache.put(id, fold);
         }
         Ok(())
+    }
+}
+
+/// Says what was folded of each customer.
+fn told(
+    connection: &Connection,
+    touched: &BTreeMap<CustomerId, CustomerFold>,
+) -> Result<Vec<Told>, SqliteError> {
+    let told = touched.iter().filter_map(|(id, fold)| {
+        Told::of(fold, &mut StoredLedger { connection, customer: *id }).transpose()
+    });
+    told.collect()
+}
+
+impl TellingStore for SqliteStore {
+    fn commit_told(&mut self, batch: &Batch<'_>, tell: Tell<'_>) -> Result<(), StoreError> {
+        self.fold_or_forget(batch, Some(tell))
     }
 }
 
@@ -129,11 +163,7 @@ impl Store for SqliteStore {
     }
 
     fn commit(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
-        let done = self.fold(batch);
-        if let Err(StoreError::Moved) = done {
-            self.cache.clear();
-        }
-        done
+        self.fold_or_forget(batch, None)
     }
 
     fn digest(&mut self) -> Result<ModelsDigest, StoreError> {
