@@ -122,11 +122,13 @@ impl Kafka {
         config
     }
 
-    /// Gives the settings of a member of the group in which publishers share the partitions.
-    pub fn publishers(&self) -> ClientConfig {
+    /// Gives the settings of a member of the group in which publishers share the partitions. `name` is
+    /// unique to the process, and the same after its restart.
+    pub fn publishers(&self, name: &str) -> ClientConfig {
         let group = format!("{}.publishers", self.prefix);
         self.with(&[
             ("group.id", &group),
+            ("group.instance.id", name),
             ("partition.assignment.strategy", "cooperative-sticky"),
             ("session.timeout.ms", "6000"),
             ("heartbeat.interval.ms", "1500"),

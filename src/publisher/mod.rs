@@ -80,6 +80,8 @@ pub struct PublisherStatus(Arc<Mutex<Seen>>);
 struct Seen {
     /// Whether it was ever told which partitions are ours.
     shared: bool,
+    /// Why it has stopped for good as a whole.
+    lost: Option<String>,
     lanes: BTreeMap<Partition, LaneState>,
 }
 
@@ -89,38 +91,30 @@ impl PublisherStatus {
         self.with(|seen| seen.lanes.clone())
     }
 
-    /// Gives why a partition has halted, when one has.
+    /// Gives why it has halted, as a whole or in one partition, if it has.
     pub fn halted(&self) -> Option<String> {
         self.with(|seen| {
-            seen.lanes.iter().find_map(|(partition, state)| match state {
-                LaneState::Halted(why) => Some(format!("partition {partition}: {why}")),
-                LaneState::CatchingUp | LaneState::Publishing | LaneState::Retrying(_) => None,
+            let lost = seen.lost.clone();
+            lost.or_else(|| {
+                seen.lanes.iter().find_map(|(partition, state)| match state {
+                    LaneState::Halted(why) => Some(format!("partition {partition}: {why}")),
+                    LaneState::CatchingUp | LaneState::Publishing | LaneState::Retrying(_) => None,
+                })
             })
         })
     }
 
-    /// Tells whether what is ours is published as it comes, or what it waits for.
+    /// Tells whether it knows which partitions are ours, or what it waits for. How far each has come is
+    /// told by metrics: nobody's question waits for what is published.
     ///
     /// # Errors
     /// What is missing, in words.
     pub fn ready(&self) -> Result<(), String> {
-        self.with(|seen| {
-            if !seen.shared {
-                return Err("the publisher has not been told its partitions yet".into());
-            }
-            seen.lanes.iter().try_for_each(|(partition, state)| match state {
-                LaneState::Publishing => Ok(()),
-                LaneState::CatchingUp => {
-                    Err(format!("what is published of partition {partition} catches up"))
-                }
-                LaneState::Retrying(why) => {
-                    Err(format!("the publisher of partition {partition} begins anew: {why}"))
-                }
-                LaneState::Halted(why) => {
-                    Err(format!("the publisher of partition {partition} has halted: {why}"))
-                }
-            })
-        })
+        match (self.halted(), self.with(|seen| seen.shared)) {
+            (Some(why), _) => Err(format!("the publisher has halted: {why}")),
+            (None, false) => Err("the publisher has not been told its partitions yet".into()),
+            (None, true) => Ok(()),
+        }
     }
 
     fn set(&self, partition: Partition, state: LaneState) {
@@ -133,6 +127,10 @@ impl PublisherStatus {
 
     fn shared(&self) {
         self.with(|seen| seen.shared = true);
+    }
+
+    fn lost(&self, why: String) {
+        self.with(|seen| seen.lost = Some(why));
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tallybook_events::ids::Partition;
 
 use super::lane::{Lane, chain_of};
+use super::sink::SinkError;
 use super::{PublisherConfig, PublisherStatus};
 
 /// How long to wait for another share before looking whether to stop.
@@ -50,7 +51,13 @@ impl Running {
                     self.status.shared();
                 }
                 Ok(None) => {}
-                Err(error) => {
+                Err(error @ (SinkError::Damaged { .. } | SinkError::Fenced)) => {
+                    let why = chain_of(&error);
+                    tracing::error!(why, "nothing is published here any more");
+                    self.status.lost(why);
+                    break;
+                }
+                Err(error @ SinkError::Unavailable(_)) => {
                     let why = chain_of(&error);
                     tracing::warn!(why, "nobody says which partitions are to be published here");
                     thread::park_timeout(LOOK_UP);

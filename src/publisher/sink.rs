@@ -29,8 +29,8 @@ pub enum SinkError {
     /// No answer now, or a refusal that may pass. Claim again.
     #[error("the output does not answer")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// What is published is not what this build writes. Stop; a human must look.
-    #[error("what was published cannot be gone on from: {what}")]
+    /// It is not what it should be. Stop; a human must look.
+    #[error("it is not possible to go on from here: {what}")]
     Damaged {
         /// What is wrong, and where.
         what: String,
@@ -64,6 +64,7 @@ pub trait Share: Send {
     /// Gives the partitions that are ours, after at most so long; nothing as long as nobody has said.
     ///
     /// # Errors
-    /// [`SinkError::Unavailable`] when there is no answer; what was ours still is.
+    /// [`SinkError::Unavailable`] when there is no answer: what was ours still is. Any other: nothing is
+    /// ours any more, for good.
     fn mine(&mut self, wait: Duration) -> Result<Option<BTreeSet<Partition>>, SinkError>;
 }

@@ -201,7 +201,8 @@ struct Built {
 /// Builds the parts for the roles of this process, and starts them. Blocks.
 fn built(config: &ServeConfig) -> anyhow::Result<Built> {
     let ServeConfig { folder, roles, clock, name, .. } = config;
-    if config.kafka.is_none() || roles.has(Role::Gateway) || roles.has(Role::Projector) {
+    let in_files = [Role::Gateway, Role::Projector, Role::Publisher];
+    if config.kafka.is_none() || in_files.into_iter().any(|role| roles.has(role)) {
         folder.make()?;
     }
     let log = match &config.kafka {
@@ -238,7 +239,7 @@ fn built(config: &ServeConfig) -> anyhow::Result<Built> {
     parts.extend(deciding.map(|deciding| Box::new(deciding) as Box<dyn Part>));
     parts.extend(folding);
     if roles.has(Role::Publisher) {
-        parts.push(publisher::start(&log, name)?);
+        parts.push(publisher::start(&log, name, folder.path())?);
     }
     Ok(Built { parts, gateway, first_key })
 }

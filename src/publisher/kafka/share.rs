@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset as WireOffset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 use tallybook_events::ids::Partition;
@@ -68,15 +69,15 @@ impl fmt::Debug for KafkaShare {
 }
 
 impl KafkaShare {
-    /// Joins the group.
+    /// Joins the group. `name` is unique to the process, and the same after its restart.
     ///
     /// # Errors
     /// [`SinkError::Unavailable`] when librdkafka refuses.
-    pub fn join(kafka: &Kafka) -> Result<Self, SinkError> {
+    pub fn join(kafka: &Kafka, name: &str) -> Result<Self, SinkError> {
         let given = Given::default();
         let group = Group(Arc::clone(&given));
         let consumer: BaseConsumer<Group> =
-            kafka.publishers().create_with_context(group).map_err(failed)?;
+            kafka.publishers(name).create_with_context(group).map_err(failed)?;
         consumer.subscribe(&[&kafka.topic(topics::JOURNAL)]).map_err(failed)?;
         Ok(Self { consumer, given })
     }
@@ -84,9 +85,20 @@ impl KafkaShare {
 
 impl Share for KafkaShare {
     fn mine(&mut self, wait: Duration) -> Result<Option<BTreeSet<Partition>>, SinkError> {
-        if let Some(Err(error)) = self.consumer.poll(wait) {
+        match self.consumer.poll(wait) {
+            Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
+                return Err(SinkError::Damaged {
+                    what: format!("the group of publishers has put this process out: {code}"),
+                });
+            }
             // The group is asked again by librdkafka itself; what was ours still is.
-            tracing::debug!(error = &error as &dyn std::error::Error, "the group of publishers");
+            Some(Err(error)) => {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "the group of publishers"
+                );
+            }
+            Some(Ok(_)) | None => {}
         }
         Ok(self.given.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
