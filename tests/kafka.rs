@@ -5,6 +5,8 @@ mod common;
 mod broker;
 #[path = "kafka/log.rs"]
 mod log;
+#[path = "kafka/asyncapi.rs"]
+mod asyncapi;
 #[path = "kafka/publisher.rs"]
 mod publisher;
 #[path = "kafka/work.rs"]

@@ -130,6 +130,24 @@ pub fn asked(kind: CommandType, generator: &mut SchemaGenerator) -> Schema {
     schema
 }
 
+/// Gives the schema of an event as part of another document, like [`asked`].
+pub fn happened(version: &EventVersion, generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = (version.part)(generator);
+    set_type(&mut schema, version.name);
+    let_unknown_be(&mut schema);
+    schema
+}
+
+/// Gives the schemas of the records of the journal as parts of another document, like [`asked`].
+pub fn recorded(generator: &mut SchemaGenerator) -> [(&'static str, Schema); 2] {
+    let decision = DecisionRecord::json_schema(generator);
+    let claim = ClaimRecord::json_schema(generator);
+    [("DecisionRecord.v1", decision), ("ClaimRecord.v1", claim)].map(|(name, mut schema)| {
+        let_unknown_be(&mut schema);
+        (name, schema)
+    })
+}
+
 fn asks(kind: CommandType) -> &'static str {
     match kind {
         CommandType::CreateCustomer => "Make a customer, with these facts.",
@@ -225,7 +243,8 @@ fn member_of<'a>(schema: &'a mut Schema, member: &str) -> &'a mut Map<String, Va
     value.as_object_mut().expect("schemars writes objects here")
 }
 
-fn require(schema: &mut Schema, member: &str) {
+/// Makes a member one that must be there.
+pub fn require(schema: &mut Schema, member: &str) {
     let required = schema.ensure_object().entry("required").or_insert_with(|| json!([]));
     let required = required.as_array_mut().expect("schemars writes an array here");
     if !required.iter().any(|name| name == member) {
@@ -234,7 +253,7 @@ fn require(schema: &mut Schema, member: &str) {
 }
 
 /// Takes `additionalProperties: false` away, at every depth.
-fn let_unknown_be(schema: &mut Schema) {
+pub fn let_unknown_be(schema: &mut Schema) {
     if schema.get("additionalProperties") == Some(&Value::Bool(false)) {
         schema.remove("additionalProperties");
     }

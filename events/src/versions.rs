@@ -27,6 +27,9 @@ pub struct EventVersion {
     pub read: fn(&str) -> Result<Event, serde_json::Error>,
     /// Gives the schema of its body, without `type`.
     pub schema: fn(SchemaGenerator) -> Schema,
+    /// Gives the same as part of another document; the types that it names go into the generator's
+    /// definitions.
+    pub part: fn(&mut SchemaGenerator) -> Schema,
 }
 
 /// All of them.
@@ -73,7 +76,8 @@ const fn version<Body: JsonSchema>(
     name: &'static str,
     read: fn(&str) -> Result<Event, serde_json::Error>,
 ) -> EventVersion {
-    EventVersion { name, read, schema: SchemaGenerator::into_root_schema_for::<Body> }
+    let schema = SchemaGenerator::into_root_schema_for::<Body>;
+    EventVersion { name, read, schema, part: Body::json_schema }
 }
 
 fn body<'a, Body: Deserialize<'a>>(text: &'a str) -> Result<Body, serde_json::Error> {

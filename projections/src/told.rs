@@ -1,6 +1,10 @@
 //! What a batch changed of one customer, in the shapes of the native API: for those who send it on.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tallybook_events::customer::CustomerDocument;
+use tallybook_events::ids::{CustomerId, Environment, Tenant};
+use tallybook_events::time::Timestamp;
 
 use crate::fold::CustomerFold;
 use crate::ledger::{LedgerRow, LedgerSource};
@@ -25,6 +29,30 @@ pub struct DroppedPeriod {
     pub kind: PeriodKind,
     /// Its row.
     pub key: RowKey,
+}
+
+/// A customer's usage in one period, as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CustomerPeriod {
+    /// The customer.
+    pub customer_id: CustomerId,
+    /// Its tenant.
+    pub tenant: Tenant,
+    /// Its environment.
+    pub environment: Environment,
+    /// The period and what was used in it.
+    #[serde(flatten)]
+    pub period: UsagePeriod,
+}
+
+/// Gives the key of a period: `customer/kind/start/end`. Two budget windows may begin at one moment.
+pub fn period_key(
+    customer: CustomerId,
+    kind: PeriodKind,
+    start: Timestamp,
+    end: Timestamp,
+) -> String {
+    format!("{customer}/{}/{start}/{end}", kind.as_str())
 }
 
 impl Told {

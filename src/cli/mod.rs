@@ -25,6 +25,7 @@ mod keys;
 mod topics;
 mod schemas;
 mod openapi;
+mod asyncapi;
 mod completions;
 pub(crate) mod bench;
 mod client;
@@ -85,6 +86,8 @@ enum Command {
     Schemas(schemas::Arguments),
     /// Print the documents of the HTTP APIs (`OpenAPI` 3.1)
     Openapi(openapi::Arguments),
+    /// Print the document of the topics on Kafka (`AsyncAPI` 3.0)
+    Asyncapi,
     /// Measure this machine, and check that what comes out is right
     Bench(bench::Arguments),
     /// Print shell completions
@@ -120,6 +123,7 @@ fn run(arguments: Vec<OsString>) -> anyhow::Result<()> {
         Command::Topics(arguments) => block_on(topics::run(&arguments)),
         Command::Schemas(arguments) => schemas::run(&arguments),
         Command::Openapi(arguments) => openapi::run(&arguments),
+        Command::Asyncapi => asyncapi::run(),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     }

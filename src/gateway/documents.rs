@@ -1,5 +1,5 @@
 //! The `OpenAPI` documents: one for the native API, with what an operator asks, and one for each
-//! dialect. Made once, served as the same bytes to everybody: they hold no secret and need no key.
+//! dialect; and the `AsyncAPI` document of our topics. Made once, served as the same bytes to everybody: they hold no secret and need no key.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::asyncapi::asyncapi;
 use super::contract::{Contract, JSON, Operation, Reply};
 use super::dialects::{self, Dialect};
 use super::headers::DOCUMENT_ETAG;
@@ -36,6 +37,7 @@ pub fn documents() -> BTreeMap<&'static str, Value> {
 pub(crate) fn routes(dialects: &[Dialect]) -> Router {
     let native = native::contract();
     let ours = itself(native.base).routes().with_state(Served::new(&native_document(&native)));
+    let ours = ours.merge(topics().routes().with_state(Served::new(&asyncapi())));
     dialects.iter().fold(ours, |router, Dialect { contract, .. }| {
         let itself = itself(contract.base);
         let served = Served::new(&Document::of(contract).with(&itself).finish());
@@ -44,13 +46,27 @@ pub(crate) fn routes(dialects: &[Dialect]) -> Router {
 }
 
 fn native_document(native: &Contract) -> Value {
-    Document::of(native).with(&operations::contract()).with(&itself(native.base)).finish()
+    let document = Document::of(native).with(&operations::contract());
+    document.with(&itself(native.base)).with(&topics()).finish()
 }
 
 /// Gives the operation that every document tells of itself.
 fn itself(base: &'static str) -> Contract<Served> {
     let operation = Operation::new("getDocument", Method::GET, "/openapi.json", get(serve))
-        .summary("Gives this document.")
+        .summary("Gives this document.");
+    alone(base, operation)
+}
+
+/// Gives the operation that gives the document of our topics.
+fn topics() -> Contract<Served> {
+    let operation = Operation::new("getTopics", Method::GET, "/asyncapi.json", get(serve))
+        .summary("Gives the AsyncAPI document of all topics on Kafka.");
+    alone("", operation)
+}
+
+/// Gives a contract of one operation that gives a document.
+fn alone(base: &'static str, operation: Operation<Served>) -> Contract<Served> {
+    let operation = operation
         .in_header::<String>("If-None-Match", "The document that the caller has, by its ETag.")
         .answer::<Map<String, Value>>(200, "The document.")
         .with_headers(&[DOCUMENT_ETAG])

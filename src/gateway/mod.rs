@@ -17,6 +17,7 @@ use crate::clock::SharedClock;
 use crate::inbox::Inbox;
 use crate::keys::KeyStore;
 
+pub use asyncapi::asyncapi;
 pub use documents::documents;
 pub use operations::{Operations, Ready};
 pub use router::{ECHO, measured_router, operations_router, router};
@@ -48,6 +49,7 @@ mod kept;
 mod contract;
 mod headers;
 mod openapi;
+mod asyncapi;
 mod documents;
 mod guard;
 mod native;

@@ -3,14 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use tallybook_events::chain::Checkpoint;
-use tallybook_events::ids::{CustomerId, Environment, Partition, Tenant};
+use tallybook_events::ids::{CustomerId, Partition};
 use tallybook_events::time::Timestamp;
 use tallybook_projections::projection::{Fact, Facts};
-use tallybook_projections::queries::{PeriodKind, UsagePeriod};
-use tallybook_projections::told::Told;
+use tallybook_projections::told::{CustomerPeriod, Told, period_key};
 
 use super::judged::Beside;
 
@@ -48,30 +45,6 @@ pub struct Outgoing {
     pub position: Checkpoint,
     /// When it was decided.
     pub at: Timestamp,
-}
-
-/// A customer's usage in one period, as it stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct CustomerPeriod {
-    /// The customer.
-    pub customer_id: CustomerId,
-    /// Its tenant.
-    pub tenant: Tenant,
-    /// Its environment.
-    pub environment: Environment,
-    /// The period and what was used in it.
-    #[serde(flatten)]
-    pub period: UsagePeriod,
-}
-
-/// Gives the key of a period: `customer/kind/start/end`. Two budget windows may begin at one moment.
-pub fn period_key(
-    customer: CustomerId,
-    kind: PeriodKind,
-    start: Timestamp,
-    end: Timestamp,
-) -> String {
-    format!("{customer}/{}/{start}/{end}", kind.as_str())
 }
 
 /// Gives all records of some decisions: the events in their order, then each customer and period that

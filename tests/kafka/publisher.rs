@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tallybook::kafka::Kafka;
 use tokio::sync::RwLock;
 
 use crate::common::python::Python;
-use crate::common::{Client, DEADLINE, Server, run, until_async};
-use crate::{PARTITIONS, log, made, topics_of_our_own, work};
+use crate::common::{Client, DEADLINE, Server, run, until, until_async};
+use crate::{PARTITIONS, asyncapi, log, made, topics_of_our_own, work};
 
 /// The consumer's packages.
 const REQUIREMENTS: &str = "tests/kafka/python/requirements.txt";
@@ -24,28 +25,31 @@ const KILLS: usize = 6;
 /// Longer than a transaction may last, and than the group waits for a silent member.
 const SILENT: Duration = Duration::from_secs(12);
 
+/// What is no command.
+pub(crate) const NONSENSE: &str = "nonsense";
+
 /// A record as the consumer prints it.
 #[derive(Debug, Clone, Deserialize)]
-struct Record {
+pub(crate) struct Record {
     partition: u32,
     key: Option<String>,
-    value: Option<String>,
-    headers: BTreeMap<String, Option<String>>,
+    pub(crate) value: Option<String>,
+    pub(crate) headers: BTreeMap<String, Option<String>>,
 }
 
 impl Record {
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name).and_then(Option::as_deref);
         value.unwrap_or_else(|| panic!("no {name}: {self:?}"))
     }
 
-    fn value(&self) -> Value {
+    pub(crate) fn value(&self) -> Value {
         serde_json::from_str(self.value.as_deref().expect("a value")).expect("JSON")
     }
 }
 
 /// Reads a topic from its beginning to its end.
-fn consumed(kafka: &Kafka, topic: &str) -> Vec<Record> {
+pub(crate) fn consumed(kafka: &Kafka, topic: &str) -> Vec<Record> {
     let python = Python::with(REQUIREMENTS);
     let mut command = python.command();
     let ran = run(command.args([CONSUMER, &kafka.bootstrap, &kafka.topic(topic)]));
@@ -114,10 +118,19 @@ fn published(kafka: &Kafka) -> BTreeMap<u32, Vec<Expected>> {
     published
 }
 
-/// Gives how many offsets of the topic of events are taken up, by records, markers and what was aborted.
-fn taken_up(kafka: &Kafka) -> i64 {
+/// Puts something into the topic of commands that is none.
+fn put_nonsense(kafka: &Kafka) {
+    let producer: BaseProducer = kafka.client().create().expect("a producer");
+    let topic = kafka.topic("commands");
+    let record = BaseRecord::<(), _>::to(&topic).partition(0).payload(NONSENSE);
+    producer.send(record).map_err(|(error, _)| error).expect("there is room");
+    producer.flush(DEADLINE).expect("it is kept");
+}
+
+/// Gives how many offsets of a topic are taken up, by records, markers and what was aborted.
+fn taken_up(kafka: &Kafka, topic: &str) -> i64 {
     let consumer: BaseConsumer = kafka.end_reader().create().expect("a consumer");
-    let topic = kafka.topic("events");
+    let topic = kafka.topic(topic);
     let end = |partition| consumer.fetch_watermarks(&topic, partition, DEADLINE).expect("an end").1;
     (0..PARTITIONS).map(end).sum()
 }
@@ -210,17 +223,36 @@ async fn a_plain_consumer_reads_events_customers_and_usage() {
             client.patch(&path, &json!({"key": format!("renamed-{number}")})).await.expect(200);
         }
     }
+    put_nonsense(&kafka);
     all_is_published(&kafka).await;
     the_compacted_are_as_the_api_answers(&kafka, &client).await;
+    asyncapi::is_served(&client).await;
+    until("a dead letter", || (taken_up(&kafka, "dead-letters") > 0).then_some(()));
+    let kinds = asyncapi::records_are_as_it_says(&kafka);
+    for kind in [
+        "ClaimKey",
+        "RecordUsage",
+        "ClaimRecord.v1",
+        "DecisionRecord.v1",
+        "BudgetSet.v1",
+        "UsageRecorded.v1",
+        "Customer",
+        "CustomerGone",
+        "CustomerPeriod",
+        "CustomerPeriodGone",
+        "DeadLetter",
+    ] {
+        assert!(kinds.iter().any(|one| one == kind), "{kind} is not among {kinds:?}");
+    }
     // A restart finds its place in the output; without its rows it folds them anew.
     server.stop();
-    let before = taken_up(&kafka);
+    let before = taken_up(&kafka, "events");
     std::fs::remove_dir_all(folder.path().join("publisher")).expect("the publisher has rows");
     let server = work::start(&kafka, folder.path(), "one").await;
     let client = server.client();
     client.post("/api/v1/customers", &json!({"key": "one more"})).await.expect(201);
     all_is_published(&kafka).await;
-    assert_eq!(taken_up(&kafka) - before, 2, "one event, one marker");
+    assert_eq!(taken_up(&kafka, "events") - before, 2, "one event, one marker");
     the_compacted_are_as_the_api_answers(&kafka, &client).await;
     server.stop();
 }
@@ -249,9 +281,11 @@ async fn publishers_are_killed_and_stopped_and_each_event_is_there_once() {
     let servers: work::Servers = Arc::new(RwLock::new(vec![server.client()]));
     let writers = work::Writers::start(8, &servers);
     let more = async || {
-        let before = taken_up(&kafka);
-        until_async("more events", || async { (taken_up(&kafka) > before + 200).then_some(()) })
-            .await;
+        let before = taken_up(&kafka, "events");
+        until_async("more events", || async {
+            (taken_up(&kafka, "events") > before + 200).then_some(())
+        })
+        .await;
     };
     for round in 0..KILLS {
         more().await;
