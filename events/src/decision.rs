@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::chain::Head;
-use crate::command::{Claim, Command, Routed};
+use crate::command::{Claim, Command, CommandBody, Routed};
 use crate::event::Event;
-use crate::ids::{CustomerId, Partition, ReportId};
+use crate::ids::{CommandId, CustomerId, Partition, ReportId};
 use crate::time::Timestamp;
 
 /// The format of records that this build writes and reads.
@@ -60,7 +60,7 @@ pub enum Outcome {
     Accepted(Accepted),
     /// We said no.
     Rejected(Rejection),
-    /// It is held until a slot has answered a claim.
+    /// It is held until a registrar has answered a claim.
     Deferred(Deferred),
     /// It was sent on to the partition where its customer lives.
     Forwarded {
@@ -89,6 +89,24 @@ impl Outcome {
             Self::Accepted(accepted) => Some(accepted.customer_id),
             Self::Deferred(deferred) => Some(deferred.customer_id),
             Self::Rejected(_)
+            | Self::Forwarded { .. }
+            | Self::DeadLettered { .. }
+            | Self::Repeated { .. } => None,
+        }
+    }
+}
+
+impl Outcome {
+    /// Gives the held command that this decides at last, if it does, where `body` was decided: an answer
+    /// to a claim may only bring the next claim, or come too late.
+    pub fn settles(&self, body: &CommandBody) -> Option<CommandId> {
+        let held = body.settles()?;
+        match self {
+            Self::Accepted(_) => Some(held),
+            Self::Rejected(rejection) => {
+                (rejection.code != RejectionCode::NothingHeld).then_some(held)
+            }
+            Self::Deferred(_)
             | Self::Forwarded { .. }
             | Self::DeadLettered { .. }
             | Self::Repeated { .. } => None,

@@ -10,13 +10,14 @@ use crate::customer::entitlements::{
 };
 use crate::customer::{
     BillingControlsSet, BudgetSet, BudgetThresholdReached, ContractSet, CustomerArchived,
-    CustomerCreated, CustomerUpdated, KeyChanged, KeyClaimed, KeyReleased, ParentChanged,
-    PolicyChanged, StatusChanged, TierChanged, UsageRecorded,
+    CustomerCreated, CustomerUpdated, EdgeClaimed, EdgeReleased, KeyChanged, KeyClaimed,
+    KeyReleased, ParentChanged, PledgeClaimed, PledgeReleased, PolicyChanged, StatusChanged,
+    TierChanged, UsageRecorded,
 };
 use crate::ids::Meter;
 use crate::time::Timestamp;
 
-/// A fact about one customer (the last two: about the slot of a key). Reading is the codec's work.
+/// A fact about one customer (the last six: of a registrar). Reading is the codec's work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "type")]
 pub enum Event {
@@ -98,6 +99,18 @@ pub enum Event {
     /// A slot took its key back.
     #[serde(rename = "KeyReleased.v1")]
     KeyReleased(KeyReleased),
+    /// A customer pledged to stay for a child.
+    #[serde(rename = "PledgeClaimed.v1")]
+    PledgeClaimed(PledgeClaimed),
+    /// A customer has a pledge back.
+    #[serde(rename = "PledgeReleased.v1")]
+    PledgeReleased(PledgeReleased),
+    /// A hierarchy gave a child a parent.
+    #[serde(rename = "EdgeClaimed.v1")]
+    EdgeClaimed(EdgeClaimed),
+    /// A hierarchy took a parent from a child.
+    #[serde(rename = "EdgeReleased.v1")]
+    EdgeReleased(EdgeReleased),
 }
 
 impl Event {
@@ -130,13 +143,25 @@ impl Event {
             Self::BalanceLimitReached(_) => "BalanceLimitReached.v1",
             Self::KeyClaimed(_) => "KeyClaimed.v1",
             Self::KeyReleased(_) => "KeyReleased.v1",
+            Self::PledgeClaimed(_) => "PledgeClaimed.v1",
+            Self::PledgeReleased(_) => "PledgeReleased.v1",
+            Self::EdgeClaimed(_) => "EdgeClaimed.v1",
+            Self::EdgeReleased(_) => "EdgeReleased.v1",
         }
     }
 
     /// Tells whether the event is about a customer and counts in its version. The others are about a
-    /// slot and have no part in any customer's history.
+    /// registrar and have no part in any customer's history.
     pub const fn counts_in_version(&self) -> bool {
-        !matches!(self, Self::KeyClaimed(_) | Self::KeyReleased(_))
+        !matches!(
+            self,
+            Self::KeyClaimed(_)
+                | Self::KeyReleased(_)
+                | Self::PledgeClaimed(_)
+                | Self::PledgeReleased(_)
+                | Self::EdgeClaimed(_)
+                | Self::EdgeReleased(_)
+        )
     }
 
     /// Makes the change of entitlements that the event tells of, at the moment at which it was decided,
@@ -169,7 +194,11 @@ impl Event {
             | Self::UsageAlertTriggered(_)
             | Self::BalanceLimitReached(_)
             | Self::KeyClaimed(_)
-            | Self::KeyReleased(_) => return None,
+            | Self::KeyReleased(_)
+            | Self::PledgeClaimed(_)
+            | Self::PledgeReleased(_)
+            | Self::EdgeClaimed(_)
+            | Self::EdgeReleased(_) => return None,
         })
     }
 }

@@ -205,6 +205,18 @@ impl CustomerId {
         }
         Self(Uuid::new_v5(&CUSTOMER_NAMESPACE, name.as_bytes()))
     }
+
+    /// Gives the id at which a scope decides who is whose parent: `UUIDv5(scope, "hierarchy")`, where
+    /// the scope is `UUIDv5` of `{tenant}/{environment}` in the namespace of customers.
+    ///
+    /// It is the slot of no key: the name of a slot has a `/` and a key behind the environment, so no
+    /// slot is the scope, and the hierarchy is in a namespace of its own. No caller can choose it: ids
+    /// that callers choose are of version 7.
+    pub fn hierarchy(scope: &Scope) -> Self {
+        let name = format!("{}/{}", scope.tenant.as_str(), scope.environment.as_str());
+        let namespace = Uuid::new_v5(&CUSTOMER_NAMESPACE, name.as_bytes());
+        Self(Uuid::new_v5(&namespace, b"hierarchy"))
+    }
 }
 
 /// How a command names its customer: `{"id":…}` or `{"key":…}`.
@@ -326,6 +338,20 @@ mod tests {
             Uuid::new_v5(&CUSTOMER_NAMESPACE, b"t/live/acme#2")
         );
         assert_eq!(CustomerRef::Key(key).home(&scope()), slot);
+    }
+
+    #[test]
+    fn a_scope_has_one_hierarchy_and_no_key_has_its_slot_there() {
+        let hierarchy = CustomerId::hierarchy(&scope());
+        let of_scope = Uuid::new_v5(&CUSTOMER_NAMESPACE, b"t/live");
+        assert_eq!(hierarchy.0, Uuid::new_v5(&of_scope, b"hierarchy"));
+        assert_eq!(hierarchy.0.get_version(), Some(uuid::Version::Sha1));
+        for key in ["hierarchy", "/hierarchy", "t/live", "live/hierarchy"] {
+            let key: CustomerKey = key.parse().unwrap();
+            assert!((0..3).all(|n| CustomerId::nth(&scope(), &key, n) != hierarchy));
+        }
+        let other = Scope { environment: Environment::Test, ..scope() };
+        assert_ne!(CustomerId::hierarchy(&other), hierarchy);
     }
 
     #[test]

@@ -12,7 +12,10 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
 use crate::chain::Head;
-use crate::command::{Claim, CommandDraft, CommandType, CustomerPatch, MAX_REPORTS};
+use crate::command::{
+    Claim, CommandDraft, CommandType, CustomerPatch, EdgeClaim, KeyClaim, MAX_REPORTS, PledgeClaim,
+    RegistrarAnswer,
+};
 use crate::customer::entitlements::{
     Cancellation, FlagAsked, GrantAsked, PlanAsked, PlanPatch, PurchaseAsked,
 };
@@ -24,11 +27,12 @@ use crate::time::Timestamp;
 use crate::versions::{self, EventVersion};
 
 /// The members of [`CommandDraft`] that belong to some types of commands only.
-const BODY_MEMBERS: [&str; 13] = [
+const BODY_MEMBERS: [&str; 14] = [
     "patch",
     "reports",
     "claim",
     "granted",
+    "answer",
     "plan",
     "plan_id",
     "change",
@@ -85,19 +89,33 @@ fn command(kind: CommandType) -> Schema {
 /// go into the generator's definitions.
 pub fn asked(kind: CommandType, generator: &mut SchemaGenerator) -> Schema {
     let patch = generator.subschema_for::<CustomerPatch>();
-    let claim = generator.subschema_for::<Claim>();
+    let claim = match kind {
+        CommandType::ClaimKey | CommandType::ReleaseKey => generator.subschema_for::<KeyClaim>(),
+        CommandType::ClaimPledge | CommandType::ReleasePledge => {
+            generator.subschema_for::<PledgeClaim>()
+        }
+        CommandType::ClaimEdge | CommandType::ReleaseEdge => generator.subschema_for::<EdgeClaim>(),
+        _ => generator.subschema_for::<Claim>(),
+    };
     let mut reports = generator.subschema_for::<Vec<UsageReport>>();
     reports.insert("minItems".to_owned(), json!(1));
     reports.insert("maxItems".to_owned(), json!(MAX_REPORTS));
     let granted = generator.subschema_for::<bool>();
+    let answer = generator.subschema_for::<RegistrarAnswer>();
     let body: Vec<(&str, Schema)> = match kind {
         CommandType::CreateCustomer | CommandType::UpdateCustomer => vec![("patch", patch)],
         CommandType::RecordUsage => vec![("reports", reports)],
         CommandType::ArchiveCustomer => vec![],
-        CommandType::ClaimKey | CommandType::ReleaseKey | CommandType::SettleRelease => {
-            vec![("claim", claim)]
+        CommandType::ClaimKey
+        | CommandType::ClaimPledge
+        | CommandType::ClaimEdge
+        | CommandType::ReleaseKey
+        | CommandType::ReleasePledge
+        | CommandType::ReleaseEdge
+        | CommandType::SettleRelease => vec![("claim", claim)],
+        CommandType::SettleClaim => {
+            vec![("claim", claim), ("granted", granted), ("answer", answer)]
         }
-        CommandType::SettleClaim => vec![("claim", claim), ("granted", granted)],
         CommandType::AttachPlan => vec![("plan", generator.subschema_for::<PlanAsked>())],
         CommandType::UpdatePlan => vec![
             ("plan_id", generator.subschema_for::<Token>()),
@@ -121,7 +139,8 @@ pub fn asked(kind: CommandType, generator: &mut SchemaGenerator) -> Schema {
     }
     for (member, member_schema) in body {
         member_of(&mut schema, "properties").insert(member.to_owned(), member_schema.to_value());
-        if kind != CommandType::CreateCustomer && member != "cancellation" {
+        let may_be_absent = ["cancellation", "answer"].contains(&member);
+        if kind != CommandType::CreateCustomer && !may_be_absent {
             require(&mut schema, member);
         }
     }
@@ -155,11 +174,25 @@ fn asks(kind: CommandType) -> &'static str {
         CommandType::RecordUsage => "Record what a customer used; one that is not known is made.",
         CommandType::ArchiveCustomer => "Take no changes of a customer any more.",
         CommandType::ClaimKey => "Sent by Tallybook itself, to a slot: give the key to the holder.",
-        CommandType::SettleClaim => "Sent by Tallybook itself: a slot's answer to a claim.",
+        CommandType::ClaimPledge => {
+            "Sent by Tallybook itself, to a parent: stay until the child has you."
+        }
+        CommandType::ClaimEdge => {
+            "Sent by Tallybook itself, to a hierarchy: give the child that parent."
+        }
+        CommandType::SettleClaim => "Sent by Tallybook itself: a registrar's answer to a claim.",
         CommandType::ReleaseKey => {
             "Sent by Tallybook itself, to a slot: a holder gives a key back."
         }
-        CommandType::SettleRelease => "Sent by Tallybook itself: a slot has its key back.",
+        CommandType::ReleasePledge => {
+            "Sent by Tallybook itself, to a parent: a child gives a pledge back."
+        }
+        CommandType::ReleaseEdge => {
+            "Sent by Tallybook itself, to a hierarchy: a child gives its parent back."
+        }
+        CommandType::SettleRelease => {
+            "Sent by Tallybook itself: a registrar has back what was given back."
+        }
         CommandType::AttachPlan => "Attach a plan, with the grants and flags that come with it.",
         CommandType::UpdatePlan => "Change facts of an attached plan: a JSON merge patch.",
         CommandType::CancelPlan => "Cancel an attached plan; what came with it ends with it.",

@@ -13,8 +13,9 @@ use crate::customer::entitlements::{
 };
 use crate::customer::{
     BillingControlsSet, BudgetSet, BudgetThresholdReached, ContractSet, CustomerArchived,
-    CustomerCreated, CustomerUpdated, KeyChanged, KeyClaimed, KeyReleased, ParentChanged,
-    PolicyChanged, StatusChanged, TierChanged, UsageRecorded,
+    CustomerCreated, CustomerUpdated, EdgeClaimed, EdgeReleased, KeyChanged, KeyClaimed,
+    KeyReleased, ParentChanged, PledgeClaimed, PledgeReleased, PolicyChanged, StatusChanged,
+    TierChanged, UsageRecorded,
 };
 use crate::event::Event;
 
@@ -70,6 +71,10 @@ pub const ALL: &[EventVersion] = &[
     }),
     version::<KeyClaimed>("KeyClaimed.v1", |t| body(t).map(Event::KeyClaimed)),
     version::<KeyReleased>("KeyReleased.v1", |t| body(t).map(Event::KeyReleased)),
+    version::<PledgeClaimed>("PledgeClaimed.v1", |t| body(t).map(Event::PledgeClaimed)),
+    version::<PledgeReleased>("PledgeReleased.v1", |t| body(t).map(Event::PledgeReleased)),
+    version::<EdgeClaimed>("EdgeClaimed.v1", |t| body(t).map(Event::EdgeClaimed)),
+    version::<EdgeReleased>("EdgeReleased.v1", |t| body(t).map(Event::EdgeReleased)),
 ];
 
 const fn version<Body: JsonSchema>(

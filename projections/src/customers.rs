@@ -157,7 +157,11 @@ impl CustomerRow {
             | Event::UsageAlertTriggered(_)
             | Event::BalanceLimitReached(_)
             | Event::KeyClaimed(_)
-            | Event::KeyReleased(_) => return RowChange::Counted,
+            | Event::KeyReleased(_)
+            | Event::PledgeClaimed(_)
+            | Event::PledgeReleased(_)
+            | Event::EdgeClaimed(_)
+            | Event::EdgeReleased(_) => return RowChange::Counted,
             Event::CustomerUpdated(updated) => {
                 updated.apply(&mut groups.profile, &mut groups.identity);
             }
@@ -375,8 +379,12 @@ mod tests {
     #[test]
     fn events_about_a_slot_are_no_part_of_any_customer() {
         let mut log = Log::new(0);
-        let claimed =
-            Event::KeyClaimed(KeyClaimed { key: key("acme"), holder: id("other"), birth: false });
+        let claimed = Event::KeyClaimed(KeyClaimed {
+            key: key("acme"),
+            holder: id("other"),
+            birth: false,
+            held: None,
+        });
         log.accept("2026-11-01", id("acme"), 0, &[claimed]);
         log.reject("2026-11-01", id("acme"));
         assert_eq!(log.facts().len(), 0);

@@ -263,7 +263,11 @@ impl Projection for PeriodUsage {
                 | Event::BalanceLimitReached(_)
                 | Event::CustomerArchived(_)
                 | Event::KeyClaimed(_)
-                | Event::KeyReleased(_) => {}
+                | Event::KeyReleased(_)
+                | Event::PledgeClaimed(_)
+                | Event::PledgeReleased(_)
+                | Event::EdgeClaimed(_)
+                | Event::EdgeReleased(_) => {}
             }
         }
         changes

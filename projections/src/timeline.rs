@@ -51,7 +51,7 @@ impl Projection for Timeline {
 mod tests {
     use super::*;
     use crate::testing::{Log, at, created, id, key, named, renamed};
-    use tallybook_events::command::{Claim, CommandBody, Settlement};
+    use tallybook_events::command::{Claim, CommandBody, KeyClaim, RegistrarAnswer, Settlement};
     use tallybook_events::event::Event;
     use uuid::Uuid;
 
@@ -79,8 +79,13 @@ mod tests {
     #[test]
     fn what_a_held_command_became_has_the_id_of_that_command() {
         let held = CommandId(Uuid::from_u128(77));
-        let claim = Claim { key: key("apex"), holder: id("acme"), held, birth: false };
-        let body = CommandBody::SettleClaim(Settlement { claim, granted: true });
+        let (key, holder) = (key("apex"), id("acme"));
+        let claim = Claim::Key(KeyClaim { key, holder, held, birth: false, under: None });
+        let body = CommandBody::SettleClaim(Settlement {
+            claim,
+            granted: true,
+            answer: RegistrarAnswer::default(),
+        });
         let mut log = Log::new(0);
         log.accept("2026-11-01", id("acme"), 0, &[created("acme")]);
         log.decide(at("2026-11-02"), id("acme"), 1, &[renamed("acme", "apex")], body);

@@ -1,7 +1,7 @@
 //! Where is a command decided? With the customer that it names, at the birth of one, or elsewhere;
 //! and may that customer change at all?
 
-use tallybook_events::command::Routed;
+use tallybook_events::command::{Claim, Routed};
 use tallybook_events::decision::{Rejection, RejectionCode};
 use tallybook_events::ids::{CustomerId, CustomerKey, CustomerRef};
 
@@ -77,8 +77,11 @@ fn at_slot<'a>(
         }
         Some(holder) => Ok(Address::Elsewhere(Routed { customer_id: holder, birth: None })),
         // A key that ends in a number may have its slot where a further customer of another key
-        // lives, or is about to be born.
-        None if record.slot.births == 0 && record.customer.is_none() && record.held.is_empty() => {
+        // lives, or is about to be born. Births under this key that wait for a parent take nothing.
+        None if record.slot.births == 0
+            && record.customer.is_none()
+            && record.held.values().all(|held| held.command.routed.is_none()) =>
+        {
             Ok(Address::Free(Birth { key: Some(key), number: 0, slot: SlotOf::Here }))
         }
         None => Ok(Address::Elsewhere(further(ask, key, record.slot.births.max(1)))),
@@ -122,7 +125,7 @@ pub(super) fn birth_number(decided: &Decided<'_>, key: &CustomerKey) -> Option<u
 /// Gives the birth that waits here for the key: the slot has given it already, so it sends commands
 /// on to a holder that is not born yet.
 fn awaited(record: &Record, ask: &Ask<'_>, key: &CustomerKey) -> Option<Routed> {
-    let of_key = |held: &&super::Held| held.claim.key == *key && held.claim.birth;
+    let of_key = |held: &&super::Held| matches!(&held.claim, Claim::Key(claim) if claim.key == *key && claim.birth);
     let number = record.held.values().find(of_key)?.command.routed?.birth?;
     Some(Routed { customer_id: ask.id, birth: Some(number) })
 }

@@ -7,8 +7,11 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
+use tallybook_events::ids::CustomerId;
+
 use super::entitlements::arbitrary::entitle;
 use super::given::nth;
+use super::world::scope;
 
 /// The keys in play. The last two have the ids of further customers of the first as their slots.
 pub(crate) const KEYS: [&str; 5] = ["a", "b", "c", "a#1", "a#2"];
@@ -25,10 +28,16 @@ pub(crate) fn id() -> BoxedStrategy<String> {
     prop_oneof![5 => births, 1 => Just(OWN_ID.to_owned())].boxed()
 }
 
+/// The ids at which something may live, and that of the hierarchy.
+fn any_id() -> BoxedStrategy<String> {
+    let hierarchy = Just(CustomerId::hierarchy(&scope()).to_string());
+    prop_oneof![9 => id(), 1 => hierarchy].boxed()
+}
+
 fn customer() -> BoxedStrategy<Value> {
     prop_oneof![
         3 => key().prop_map(|key| json!({"key": key})),
-        1 => id().prop_map(|id| json!({"id": id})),
+        1 => any_id().prop_map(|id| json!({"id": id})),
     ]
     .boxed()
 }
@@ -57,6 +66,11 @@ pub(crate) fn moment() -> BoxedStrategy<String> {
     (hour(), 0..60_u32)
         .prop_map(|(hour, minute)| hour.replace(":00:00Z", &format!(":{minute:02}:07.5Z")))
         .boxed()
+}
+
+fn with(mut value: Value, member: &str, is: Value) -> Value {
+    value[member] = is;
+    value
 }
 
 type Members = Vec<(&'static str, BoxedStrategy<Value>)>;
@@ -196,11 +210,20 @@ fn merged(mut value: Value, more: Value) -> Value {
     value
 }
 
+/// A parent, by key or by id; often one that there is.
+fn parent() -> BoxedStrategy<Value> {
+    prop_oneof![
+        2 => key().prop_map(|key| json!({"key": key})),
+        1 => any_id().prop_map(|id| json!(id)),
+    ]
+    .boxed()
+}
+
 /// Facts, but for the key.
 pub(crate) fn patch() -> BoxedStrategy<Value> {
     let links = vec((select(vec!["stripe", "paypal"]), option::of(select(vec!["1", "2"]))), 0..3)
         .prop_map(|links| json!(links.into_iter().collect::<std::collections::BTreeMap<_, _>>()));
-    let parent = one_of(&[json!(null), json!(null), json!({"key": "b"})]);
+    let parent = nullable(parent());
     let identity = object(vec![("links", nullable(links.boxed())), ("parent", parent)]);
     object(vec![
         ("profile", profile()),
@@ -261,12 +284,18 @@ pub(crate) fn asked() -> BoxedStrategy<Value> {
         .boxed()
 }
 
-/// A command that is about a key: a birth, a rename, an end.
-pub(crate) fn about_keys() -> BoxedStrategy<Value> {
-    let rename = key().prop_map(|it| json!({"type": "UpdateCustomer", "patch": {"key": it}}));
+/// A command that is about keys and parents: a birth, a rename, another parent, an end.
+pub(crate) fn about_claims() -> BoxedStrategy<Value> {
+    let rename = key().prop_map(|it| json!({"key": it}));
+    let move_below = || nullable(parent()).prop_map(|it| json!({"identity": {"parent": it}}));
+    let both = (key(), move_below()).prop_map(|(key, patch)| with(patch, "key", json!(key)));
+    let update = |patch| json!({"type": "UpdateCustomer", "patch": patch});
     let body = prop_oneof![
         2 => Just(json!({"type": "CreateCustomer", "patch": {}})),
-        4 => rename,
+        1 => move_below().prop_map(|it| json!({"type": "CreateCustomer", "patch": it})),
+        3 => rename.prop_map(update),
+        4 => move_below().prop_map(update),
+        1 => both.prop_map(update),
         1 => report().prop_map(|it| json!({"type": "RecordUsage", "reports": [it]})),
         2 => Just(json!({"type": "ArchiveCustomer"})),
     ];
@@ -280,19 +309,36 @@ pub(crate) fn about_keys() -> BoxedStrategy<Value> {
 
 /// Any command at all, follow-ups and ones that were sent on by nobody included.
 pub(crate) fn anything() -> BoxedStrategy<Value> {
-    let claim = (key(), id(), 0..9_u32, any::<bool>()).prop_map(|(key, holder, held, birth)| {
-        let held = format!("00000000-0000-4000-8000-{held:012}");
-        json!({"key": key, "holder": holder, "held": held, "birth": birth})
-    });
-    let kinds = select(vec!["ClaimKey", "SettleClaim", "ReleaseKey", "SettleRelease"]);
-    let follow_up =
-        (kinds, claim, any::<bool>(), customer()).prop_map(|(kind, claim, granted, customer)| {
+    let held = || (0..9_u32).prop_map(|held| format!("00000000-0000-4000-8000-{held:012}"));
+    let key = (key(), id(), held(), any::<bool>(), option::of(held())).prop_map(
+        |(key, holder, held, birth, under)| {
+            let claim = json!({"key": key, "holder": holder, "held": held, "birth": birth});
+            under.map_or(claim.clone(), |under| with(claim, "under", json!(under)))
+        },
+    );
+    let pledge = (customer(), id(), held())
+        .prop_map(|(pledge, child, held)| json!({"pledge": pledge, "child": child, "held": held}));
+    let edge = (id(), id(), held())
+        .prop_map(|(parent, child, held)| json!({"parent": parent, "child": child, "held": held}));
+    let about = prop_oneof![
+        key.prop_map(|claim| ("Key", claim)),
+        pledge.prop_map(|claim| ("Pledge", claim)),
+        edge.prop_map(|claim| ("Edge", claim)),
+    ];
+    let verbs = select(vec!["Claim", "Release", "SettleClaim", "SettleRelease"]);
+    let answer = (any::<bool>(), id(), held());
+    let follow_up = (verbs, about, answer, customer()).prop_map(
+        |(verb, (kind, claim), (granted, pledged, under), customer)| {
+            let settles = verb.starts_with("Settle");
+            let kind = if settles { verb.to_owned() } else { format!("{verb}{kind}") };
             let mut command = json!({"type": kind, "claim": claim, "customer": customer});
-            if kind == "SettleClaim" {
+            if verb == "SettleClaim" {
                 command["granted"] = json!(granted);
+                command["answer"] = json!({"pledged": pledged, "under": under});
             }
             command
-        });
+        },
+    );
     let routed = (id(), option::of(0..3_u32)).prop_map(|(id, birth)| match birth {
         Some(birth) => json!({"customer_id": id, "birth": birth}),
         None => json!({"customer_id": id}),

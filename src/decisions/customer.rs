@@ -199,7 +199,13 @@ impl Customer {
                 self.usage.get_or_insert_default().thresholds.apply(reached);
             }
             Event::CustomerArchived(_) => self.archived_at = Some(decided_at),
-            Event::CustomerCreated(_) | Event::KeyClaimed(_) | Event::KeyReleased(_) => {}
+            Event::CustomerCreated(_)
+            | Event::KeyClaimed(_)
+            | Event::KeyReleased(_)
+            | Event::PledgeClaimed(_)
+            | Event::PledgeReleased(_)
+            | Event::EdgeClaimed(_)
+            | Event::EdgeReleased(_) => {}
         }
     }
 

@@ -1,8 +1,10 @@
 //! Are two states the same? One digest over all of it: a line of JSON per record, by id.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use tallybook_events::command::{Claim, Command};
+use tallybook_events::command::{Claim, Command, RegistrarAnswer};
 use tallybook_events::customer::ThresholdType;
 use tallybook_events::customer::entitlements::{
     BalanceLimit, EntitlementFacts, PurchasesCounted, Segment,
@@ -15,13 +17,13 @@ use tallybook_events::money::{Amount, Total};
 use tallybook_events::period::Window;
 use tallybook_events::time::Timestamp;
 
-use super::Record;
 use super::customer::Customer;
 use super::entitlements::Entitled;
 use super::hours::Tally;
 use super::reports::{ReportHash, Reports};
 use super::thresholds::Told;
 use super::usage::Usage;
+use super::{Held, Record, Ties};
 
 /// Gives the digest of records; those that hold nothing do not count.
 pub(super) fn of<'a>(records: impl Iterator<Item = (CustomerId, &'a Record)>) -> [u8; 32] {
@@ -45,7 +47,8 @@ pub(super) fn write_line(id: CustomerId, record: &Record, line: &mut Vec<u8>) {
         customer: record.customer.as_deref().map(CustomerState::from),
         holder: record.slot.holder,
         births: record.slot.births,
-        held: record.held.iter().map(|(id, held)| (*id, &held.claim, &held.command)).collect(),
+        ties: Some(record.ties.get()).filter(|_| record.ties.any()).map(TiesState::from),
+        held: record.held.iter().map(|(id, held)| (*id, HeldState::from(held))).collect(),
         releasing: &record.releasing,
     };
     serde_json::to_writer(&mut *line, &state).expect("writing JSON to memory");
@@ -58,8 +61,43 @@ struct RecordState<'a> {
     customer: Option<CustomerState<'a>>,
     holder: Option<CustomerId>,
     births: u32,
-    held: Vec<(CommandId, &'a Claim, &'a Command)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ties: Option<TiesState<'a>>,
+    held: Vec<(CommandId, HeldState<'a>)>,
     releasing: &'a [Command],
+}
+
+#[derive(Serialize)]
+struct TiesState<'a> {
+    slot: Option<CommandId>,
+    key: Option<CommandId>,
+    edge: Option<CommandId>,
+    pledges: &'a BTreeMap<CommandId, CustomerId>,
+    parents: &'a BTreeMap<CustomerId, BTreeMap<CommandId, CustomerId>>,
+}
+
+impl<'a> From<&'a Ties> for TiesState<'a> {
+    fn from(ties: &'a Ties) -> Self {
+        let Ties { slot, key, edge, pledges, hierarchy } = ties;
+        let (slot, key, edge) = (*slot, *key, *edge);
+        Self { slot, key, edge, pledges, parents: hierarchy.parents() }
+    }
+}
+
+#[derive(Serialize)]
+struct HeldState<'a> {
+    claim: &'a Claim,
+    since: Timestamp,
+    granted: Vec<(&'a Claim, &'a RegistrarAnswer)>,
+    command: &'a Command,
+}
+
+impl<'a> From<&'a Held> for HeldState<'a> {
+    fn from(held: &'a Held) -> Self {
+        let Held { command, claim, since, granted } = held;
+        let granted = granted.iter().map(|grant| (&grant.claim, &grant.answer)).collect();
+        Self { claim, since: *since, granted, command }
+    }
 }
 
 #[derive(Serialize)]

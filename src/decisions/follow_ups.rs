@@ -1,64 +1,98 @@
-//! What must be sent now that a decision counts? Claims to slots, their answers, releases. An id is
-//! derived from that of the command that caused it, so a repeat is known as one.
+//! What must be sent now that a decision counts? Claims to registrars, their answers, releases. An id is
+//! derived from the decision that caused it (the command and the time), so a repeat is known as one, and
+//! what is decided anew after it was forgotten is not.
 
-use tallybook_events::command::{Claim, Command, CommandBody, Context, Settlement};
+use tallybook_events::command::{
+    Claim, Command, CommandBody, Context, RegistrarAnswer, Settlement,
+};
 use tallybook_events::decision::Outcome;
-use tallybook_events::ids::{CommandId, CustomerKey, CustomerRef, Token};
+use tallybook_events::ids::{CommandId, CustomerRef, Token};
 use tallybook_events::time::Timestamp;
 use uuid::Uuid;
 
-use super::{Decided, Record};
+use super::{Decided, Held, Record};
 
 /// Gives the follow-ups of a decision that was applied to the record.
 pub(super) fn of(record: &Record, decided: &Decided<'_>) -> Vec<Command> {
     let command = decided.command;
-    let mut follow_ups = Vec::new();
     match (&command.body, decided.outcome) {
         (
             _,
             Outcome::Forwarded { .. } | Outcome::DeadLettered { .. } | Outcome::Repeated { .. },
-        ) => {}
-        (_, Outcome::Deferred(deferred)) => follow_ups.push(claim(command, &deferred.claim)),
-        (CommandBody::ClaimKey(claim), outcome @ (Outcome::Accepted(_) | Outcome::Rejected(_))) => {
-            let granted = matches!(outcome, Outcome::Accepted(_));
-            let body = CommandBody::SettleClaim(Settlement { claim: claim.clone(), granted });
-            let customer = CustomerRef::Id(claim.holder);
-            follow_ups.push(follow_up(command, "settle", customer, decided.decided_at, body));
+        ) => Vec::new(),
+        (_, Outcome::Deferred(deferred)) => {
+            let held = record.held.get(&deferred.claim.held());
+            held.filter(|held| held.claim == deferred.claim).map(claim).into_iter().collect()
         }
-        (CommandBody::ReleaseKey(claim), Outcome::Accepted(_) | Outcome::Rejected(_)) => {
+        (CommandBody::Claim(claim), outcome @ (Outcome::Accepted(_) | Outcome::Rejected(_))) => {
+            let granted = matches!(outcome, Outcome::Accepted(_));
+            let answer = answer(record, decided, claim);
+            let body =
+                CommandBody::SettleClaim(Settlement { claim: claim.clone(), granted, answer });
+            let customer = CustomerRef::Id(claim.claimant());
+            vec![follow_up(command, "settle", customer, decided.decided_at, body)]
+        }
+        (CommandBody::Release(claim), Outcome::Accepted(_) | Outcome::Rejected(_)) => {
             let body = CommandBody::SettleRelease(claim.clone());
-            let customer = CustomerRef::Id(claim.holder);
-            follow_ups.push(follow_up(command, "settle", customer, decided.decided_at, body));
+            let customer = CustomerRef::Id(claim.claimant());
+            vec![follow_up(command, "settle", customer, decided.decided_at, body)]
         }
         (_, Outcome::Accepted(_) | Outcome::Rejected(_)) => {
-            let cause = command.command_id;
-            let caused = |release: &&Command| matches!(&release.body, CommandBody::ReleaseKey(claim) if claim.held == cause);
-            follow_ups.extend(record.releasing.iter().filter(caused).cloned());
+            let caused = |release: &&Command| is_caused(release, command.command_id);
+            record.releasing.iter().filter(caused).cloned().collect()
         }
     }
-    follow_ups
+}
+
+/// Gives what a registrar says beside yes or no.
+fn answer(record: &Record, decided: &Decided<'_>, claim: &Claim) -> RegistrarAnswer {
+    let nothing = RegistrarAnswer::default();
+    match (decided.outcome, claim) {
+        (Outcome::Rejected(rejection), _) => {
+            RegistrarAnswer { refusal: Some(rejection.code), ..nothing }
+        }
+        (_, Claim::Pledge(_)) => RegistrarAnswer { pledged: Some(decided.id), ..nothing },
+        (_, Claim::Key(_)) => RegistrarAnswer { under: record.ties.get().slot, ..nothing },
+        (_, Claim::Edge(_)) => nothing,
+    }
 }
 
 /// Gives the follow-ups whose answer is missing.
 pub(super) fn unanswered(record: &Record) -> Vec<Command> {
-    let claims = record.held.values().map(|held| claim(&held.command, &held.claim));
-    claims.chain(record.releasing.iter().cloned()).collect()
+    record.held.values().map(claim).chain(record.releasing.iter().cloned()).collect()
 }
 
-/// Asks a slot for the key that a held command waits for.
-fn claim(held: &Command, claim: &Claim) -> Command {
-    let customer = CustomerRef::Key(claim.key.clone());
-    follow_up(held, "claim", customer, held.issued_at, CommandBody::ClaimKey(claim.clone()))
+/// Tells whether a release follows from a command.
+pub(super) fn is_caused(release: &Command, cause: CommandId) -> bool {
+    release.context.causation_id == Some(cause_of(cause))
 }
 
-/// Gives a key back to its slot.
-pub(super) fn release(decided: &Decided<'_>, key: &CustomerKey) -> Command {
-    let cause = decided.command;
-    let claim =
-        Claim { key: key.clone(), holder: decided.id, held: cause.command_id, birth: false };
-    let customer = CustomerRef::Key(key.clone());
-    let body = CommandBody::ReleaseKey(claim);
-    follow_up(cause, "release", customer, decided.decided_at, body)
+/// Asks a registrar for what a held command waits for.
+fn claim(held: &Held) -> Command {
+    let Held { command, claim, since, .. } = held;
+    let customer = claim.registrar(&command.scope);
+    let body = CommandBody::Claim(claim.clone());
+    follow_up(command, step("claim", claim), customer, *since, body)
+}
+
+/// Gives something back to a registrar.
+pub(super) fn release(decided: &Decided<'_>, claim: Claim) -> Command {
+    let customer = claim.registrar(&decided.command.scope);
+    let step = step("release", &claim);
+    let body = CommandBody::Release(claim);
+    follow_up(decided.command, step, customer, decided.decided_at, body)
+}
+
+/// Names a step: a command may cause one of each kind.
+fn step(verb: &str, claim: &Claim) -> &'static str {
+    match (verb, claim) {
+        ("claim", Claim::Key(_)) => "claim-key",
+        ("claim", Claim::Pledge(_)) => "claim-pledge",
+        ("claim", Claim::Edge(_)) => "claim-edge",
+        (_, Claim::Key(_)) => "release-key",
+        (_, Claim::Pledge(_)) => "release-pledge",
+        (_, Claim::Edge(_)) => "release-edge",
+    }
 }
 
 /// Makes a command that follows from another: in the same scope, on behalf of the same actor.
@@ -69,9 +103,9 @@ fn follow_up(
     issued_at: Timestamp,
     body: CommandBody,
 ) -> Command {
-    let causation: Token = cause.command_id.to_string().parse().expect("a UUID is a plain text");
+    let name = format!("{step}/{issued_at}");
     Command {
-        command_id: CommandId(Uuid::new_v5(&cause.command_id.0, step.as_bytes())),
+        command_id: CommandId(Uuid::new_v5(&cause.command_id.0, name.as_bytes())),
         scope: cause.scope.clone(),
         customer,
         issued_at,
@@ -79,7 +113,7 @@ fn follow_up(
         source: cause.source.clone(),
         context: Context {
             correlation_id: cause.context.correlation_id.clone(),
-            causation_id: Some(causation),
+            causation_id: Some(cause_of(cause.command_id)),
             traceparent: cause.context.traceparent.clone(),
             reason: cause.context.reason.clone(),
             ..Context::default()
@@ -87,4 +121,8 @@ fn follow_up(
         routed: None,
         body,
     }
+}
+
+fn cause_of(command_id: CommandId) -> Token {
+    command_id.to_string().parse().expect("a UUID is a plain text")
 }

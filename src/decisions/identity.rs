@@ -1,8 +1,8 @@
-//! Who is the customer? Its birth and its end, its key, its links to outside systems, its parent.
+//! Who is the customer? Its birth and its end, its key, its links to outside systems.
 
 use std::collections::BTreeMap;
 
-use tallybook_events::command::{Claim, CustomerPatch};
+use tallybook_events::command::{CustomerPatch, KeyClaim};
 use tallybook_events::customer::{
     Change, CustomerArchived, CustomerCreated, CustomerUpdated, Identity, IdentityPatch,
 };
@@ -13,8 +13,12 @@ use tallybook_events::ids::{CustomerId, CustomerKey, CustomerRef, Provider, Toke
 use tallybook_events::json::Json;
 
 use super::address::{self, Address, Birth, SlotOf};
+use super::claims::{self, Grant, Step};
 use super::customer::Customer;
-use super::{Ask, Record, Verdict, slots, update};
+use super::{Ask, Record, Verdict, parents, pledges, slots, update};
+
+/// Most links that one customer has.
+const MAX_LINKS: usize = 64;
 
 /// Decides the birth of a customer with the facts of a patch.
 ///
@@ -25,7 +29,7 @@ pub(super) fn create(
     record: &Record,
     ask: &Ask<'_>,
     patch: &CustomerPatch,
-    grant: Option<&Claim>,
+    grants: &[Grant],
 ) -> Result<Verdict, Rejection> {
     let birth = match &ask.command.customer {
         CustomerRef::Id(id) => birth_by_id(record, ask, *id, patch)?,
@@ -44,9 +48,13 @@ pub(super) fn create(
             }
         }
     };
-    born(record, ask, birth, grant, |unborn, mut events| {
+    born(record, ask, birth, grants, |unborn, mut events| {
         update::facts(unborn, ask, patch, &mut events)?;
-        Ok(Verdict::Accepted { events, duplicates: Vec::new(), conflicts: Vec::new() })
+        match parents::step(unborn, ask, patch, grants)? {
+            Step::Needs(claim) => return claims::wait(record, claim, grants),
+            Step::Done(changed) => events.extend(changed.map(Event::ParentChanged)),
+        }
+        Ok(Verdict::done(events))
     })
 }
 
@@ -85,7 +93,7 @@ pub(super) fn born(
     record: &Record,
     ask: &Ask<'_>,
     birth: Birth<'_>,
-    grant: Option<&Claim>,
+    grants: &[Grant],
     then: impl FnOnce(&Customer, Vec<Event>) -> Result<Verdict, Rejection>,
 ) -> Result<Verdict, Rejection> {
     let Birth { key, number, slot } = birth;
@@ -100,20 +108,28 @@ pub(super) fn born(
         birth: number,
     });
     let decided = then(&unborn, vec![created])?;
+    if !matches!(decided, Verdict::Accepted { .. }) {
+        return Ok(decided);
+    }
     match (slot, key) {
         (SlotOf::Elsewhere, Some(key)) => {
-            let held = ask.command.command_id;
-            let claim = Claim { key: key.clone(), holder: ask.id, held, birth: number > 0 };
-            slots::await_key(record, claim, grant, decided)
+            let claim = key_claim(ask, key, number > 0);
+            slots::await_key(record, claim, grants, decided)
         }
         (SlotOf::Elsewhere, None) | (SlotOf::Here, _) => Ok(decided),
     }
 }
 
-/// Decides the end of a customer.
+fn key_claim(ask: &Ask<'_>, key: &CustomerKey, birth: bool) -> KeyClaim {
+    let held = ask.command.command_id;
+    KeyClaim { key: key.clone(), holder: ask.id, held, birth, under: None }
+}
+
+/// Decides the end of a customer. Its children keep it as their parent; it gets no further ones.
 ///
 /// # Errors
-/// `unknown_customer`, `customer_archived`, `version_mismatch`.
+/// `unknown_customer`, `customer_archived`, `version_mismatch`; `change_in_progress` when it has
+/// pledged to stay.
 pub(super) fn archive(record: &Record, ask: &Ask<'_>) -> Result<Verdict, Rejection> {
     let customer = match address::find(record, ask)? {
         Address::Lives(customer) => customer,
@@ -123,8 +139,9 @@ pub(super) fn archive(record: &Record, ask: &Ask<'_>) -> Result<Verdict, Rejecti
         Address::Elsewhere(_) | Address::Free(_) => return Err(address::unknown()),
     };
     address::open(customer, ask)?;
+    pledges::may_end(record)?;
     let archived = Event::CustomerArchived(CustomerArchived { key: customer.key.clone() });
-    Ok(Verdict::Accepted { events: vec![archived], duplicates: Vec::new(), conflicts: Vec::new() })
+    Ok(Verdict::done(vec![archived]))
 }
 
 /// What a change of the key needs.
@@ -134,7 +151,7 @@ pub(super) enum KeyStep {
     /// The slot of the new key is at this id, and the key is free.
     Take(CustomerKey),
     /// The slot of the new key is elsewhere.
-    Claim(Claim),
+    Claim(KeyClaim),
 }
 
 /// Decides what a change of the key needs.
@@ -156,14 +173,13 @@ pub(super) fn key_step(
             Some(_) => Err(slots::taken(Some(patch))),
         };
     }
-    let held = ask.command.command_id;
-    Ok(KeyStep::Claim(Claim { key: key.clone(), holder: ask.id, held, birth: false }))
+    Ok(KeyStep::Claim(key_claim(ask, key, false)))
 }
 
-/// Decides links and parent; differences of the links go into `updated`.
+/// Decides links; differences go into `updated`.
 ///
 /// # Errors
-/// `parent_refused` when another parent is asked.
+/// `too_many_links` when there would be more than before, and too many.
 pub(super) fn decide(
     now: &Identity,
     asked: &IdentityPatch,
@@ -174,15 +190,17 @@ pub(super) fn decide(
         Patch::Clear => now.links.keys().for_each(|provider| unlink(now, provider, updated)),
         Patch::Set(links) => merge_links(now, links, updated),
     }
-    let refused = |detail| {
-        let code = RejectionCode::ParentRefused;
-        Err(Rejection::at(code, "/patch/identity/parent", detail))
-    };
-    match (&asked.parent, now.parent) {
-        (Patch::Keep, _) | (Patch::Clear, None) => Ok(()),
-        (Patch::Clear, Some(_)) => refused("a parent cannot be taken away here yet"),
-        (Patch::Set(_), _) => refused("a parent cannot be set here yet"),
+    let is_link = |path: &&Box<str>| path.starts_with(CustomerUpdated::LINKS);
+    let added =
+        updated.set.iter().filter(|(path, change)| is_link(path) && change.old == Json::Null);
+    let (added, gone) = (added.count(), updated.removed.keys().filter(is_link).count());
+    let links = now.links.len() + added - gone;
+    if links > MAX_LINKS && links > now.links.len() {
+        let code = RejectionCode::TooManyLinks;
+        let detail = format!("would be {links} links, and at most {MAX_LINKS} are kept");
+        return Err(Rejection::at(code, "/patch/identity/links", detail));
     }
+    Ok(())
 }
 
 fn merge_links(
@@ -475,15 +493,34 @@ mod tests {
     }
 
     #[test]
-    fn a_parent_is_refused_and_none_is_none() {
-        let parent = |parent: Value| json!({"identity": {"parent": parent}});
+    fn only_so_many_links_are_kept() {
+        let links = |links: Value| update(json!({"identity": {"links": links}}));
+        let many = |range: std::ops::Range<usize>| -> Value {
+            range
+                .map(|n| (format!("p{n:02}"), json!("x")))
+                .collect::<serde_json::Map<_, _>>()
+                .into()
+        };
+        let mut swapped = many(MAX_LINKS..MAX_LINKS + 1);
+        swapped["p00"] = Value::Null;
         given()
-            .when(create(parent(json!({"key": "other"}))))
-            .rejects("parent_refused", Some("/patch/identity/parent"))
-            .customer(parent(Value::Null))
-            .when(update(parent(json!({"id": V7}))))
-            .rejects("parent_refused", Some("/patch/identity/parent"))
-            .when(update(parent(Value::Null)))
-            .then_nothing();
+            .customer(json!({}))
+            .when(links(many(0..MAX_LINKS + 1)))
+            .rejects("too_many_links", Some("/patch/identity/links"))
+            .when(links(many(0..MAX_LINKS)))
+            .then_types(["CustomerUpdated"])
+            .when(links(many(0..MAX_LINKS)))
+            .then_nothing()
+            .when(links(many(MAX_LINKS..MAX_LINKS + 1)))
+            .rejects("too_many_links", Some("/patch/identity/links"))
+            .when(links(json!({"p00": "y"})))
+            .then_types(["CustomerUpdated"])
+            .when(links(swapped))
+            .then_types(["CustomerUpdated"])
+            .when(create(json!({"identity": {"links": many(0..MAX_LINKS + 1)}})))
+            .rejects("key_taken", None)
+            .accepted(archive())
+            .when(create(json!({"identity": {"links": many(0..MAX_LINKS + 1)}})))
+            .rejects("too_many_links", Some("/patch/identity/links"));
     }
 }

@@ -14,11 +14,19 @@ use tallybook_events::ids::{CommandId, CustomerId, ReportId};
 use tallybook_events::time::Timestamp;
 
 pub use catalogue::TierCatalogue;
+pub use claims::Grant;
 pub use customer::Customer;
+pub use hierarchy::Hierarchy;
+pub use ties::{RareTies, Ties};
 
 mod address;
 mod identity;
+mod claims;
 mod slots;
+mod parents;
+mod pledges;
+mod hierarchy;
+mod ties;
 mod update;
 mod profile;
 mod contract;
@@ -33,6 +41,7 @@ mod policy;
 mod controls;
 mod entitlements;
 mod evolve;
+mod returns;
 mod customer;
 mod follow_ups;
 mod digest;
@@ -57,9 +66,11 @@ pub struct Record {
     pub customer: Option<Box<Customer>>,
     /// The slot of the key whose slot is here.
     pub slot: Slot,
-    /// Commands that wait for a slot's answer, by their id.
+    /// What binds it to others.
+    pub ties: RareTies,
+    /// Commands that wait for a registrar's answer, by their id.
     pub held: BTreeMap<CommandId, Held>,
-    /// Commands that give keys back to slots elsewhere, sent and not answered yet.
+    /// Commands that give something back to registrars, sent and not answered yet.
     pub releasing: Vec<Command>,
 }
 
@@ -72,13 +83,17 @@ pub struct Slot {
     pub births: u32,
 }
 
-/// A command that waits for a slot's answer.
+/// A command that waits for a registrar's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
     /// The command.
     pub command: Command,
     /// What it waits for.
     pub claim: Claim,
+    /// Since when it waits for that.
+    pub since: Timestamp,
+    /// What it was granted before.
+    pub granted: Vec<Grant>,
 }
 
 /// What a decision reads beside the state.
@@ -110,34 +125,41 @@ pub enum Verdict {
     Rejected(Rejection),
     /// The customer lives elsewhere: the command goes there.
     Forward(Routed),
-    /// It is held until the slot of the key has answered.
+    /// It is held until a registrar has answered.
     Deferred(Claim),
+}
+
+impl Verdict {
+    /// It is done, and no report was known before.
+    const fn done(events: Vec<Event>) -> Self {
+        Self::Accepted { events, duplicates: Vec::new(), conflicts: Vec::new() }
+    }
 }
 
 /// Decides a command. Reads only its arguments.
 ///
-/// A command that was deferred is decided as a whole when the slot has answered: the verdict on
-/// `SettleClaim` is the verdict on the held command.
+/// A command that was deferred is decided as a whole when all registrars have answered: the verdict
+/// on the last `SettleClaim` is the verdict on the held command.
 pub fn decide(record: &Record, ask: &Ask<'_>) -> Verdict {
-    customers_command(record, ask, None).unwrap_or_else(Verdict::Rejected)
+    customers_command(record, ask, &[]).unwrap_or_else(Verdict::Rejected)
 }
 
-/// Decides a command; `grant` is the claim that the slot has granted to it.
+/// Decides a command; `grants` are the claims that registrars have granted to it.
 fn customers_command(
     record: &Record,
     ask: &Ask<'_>,
-    grant: Option<&Claim>,
+    grants: &[Grant],
 ) -> Result<Verdict, Rejection> {
     match &ask.command.body {
-        CommandBody::CreateCustomer(patch) => identity::create(record, ask, patch, grant),
-        CommandBody::UpdateCustomer(patch) => update::decide(record, ask, patch, grant),
-        CommandBody::RecordUsage(reports) => usage::record(record, ask, reports, grant),
+        CommandBody::CreateCustomer(patch) => identity::create(record, ask, patch, grants),
+        CommandBody::UpdateCustomer(patch) => update::decide(record, ask, patch, grants),
+        CommandBody::RecordUsage(reports) => usage::record(record, ask, reports, grants),
         CommandBody::ArchiveCustomer => identity::archive(record, ask),
         CommandBody::Entitle(asked) => entitlements::decide(record, ask, asked),
-        CommandBody::ClaimKey(claim) => slots::claim(record, ask, claim),
-        CommandBody::SettleClaim(settlement) => slots::settle(record, ask, settlement),
-        CommandBody::ReleaseKey(claim) => slots::release(record, ask, claim),
-        CommandBody::SettleRelease(_) => Ok(slots::settle_release()),
+        CommandBody::Claim(claim) => claims::claim(record, ask, claim),
+        CommandBody::SettleClaim(settlement) => claims::settle(record, ask, settlement),
+        CommandBody::Release(claim) => claims::release(record, ask, claim),
+        CommandBody::SettleRelease(_) => Ok(claims::settle_release()),
     }
 }
 
@@ -167,7 +189,7 @@ impl Record {
         self.customer.as_ref().map_or(0, |customer| customer.version)
     }
 
-    /// Gives the commands that must be sent now that this decision counts: claims to slots, their
+    /// Gives the commands that must be sent now that this decision counts: claims to registrars, their
     /// answers, releases. Their ids are derived, so that sending them again is harmless.
     ///
     /// The decision must have been applied here; others after it may have been, too.
@@ -178,6 +200,11 @@ impl Record {
     /// Gives the commands to ask again for all that still waits here: a new owner sends them.
     pub fn unanswered(&self) -> Vec<Command> {
         follow_ups::unanswered(self)
+    }
+
+    /// Tells whether something that a command gave back is still on its way.
+    pub fn gives_back(&self, cause: CommandId) -> bool {
+        self.releasing.iter().any(|release| follow_ups::is_caused(release, cause))
     }
 
     /// Gives the customer document; `now` says which period is the current one.

@@ -15,7 +15,7 @@ use tallybook_events::money::{Amount, Total};
 use tallybook_events::time::Timestamp;
 
 use super::Record;
-use super::arbitrary::{about_keys, anything, asked, hour, patch, report};
+use super::arbitrary::{about_claims, anything, asked, hour, patch, report};
 use super::given::{World, by_key, create, nth, update, usage};
 
 /// One step of a script.
@@ -34,7 +34,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         2 => asked().prop_map(Step::Ask),
-        4 => about_keys().prop_map(Step::Ask),
+        4 => about_claims().prop_map(Step::Ask),
         5 => any::<usize>().prop_map(Step::Arrive),
         1 => any::<usize>().prop_map(Step::ArriveTwice),
         1 => (0..60_000_i64).prop_map(Step::Wait),
@@ -78,17 +78,11 @@ proptest! {
         for step in steps {
             play(&mut world, step);
             world.check_holders();
+            world.check_hierarchy();
         }
         settle(&mut world);
         world.check();
-        // A slot is held by a customer that has its key.
-        for (id, record) in &world.records {
-            let Some(holder) = record.slot.holder else { continue };
-            let customer = world.record(holder).customer.expect("a holder lives");
-            let key = customer.key.clone().expect("a holder has a key");
-            prop_assert!(customer.holds(&key));
-            prop_assert_eq!(CustomerId::slot(&customer.scope, &key), *id);
-        }
+        world.check_quiet();
     }
 
     #[test]
@@ -312,6 +306,7 @@ fn fold(document: &mut Value, event: &Value, decided_at: Timestamp) {
         "PolicyChanged" => document["policy"] = event["to"].clone(),
         "BillingControlsSet" => document["billing_controls"] = event["to"].clone(),
         "KeyChanged" => document["key"] = event["to"].clone(),
+        "ParentChanged" => document["identity"]["parent"] = event["to"].clone(),
         "CustomerArchived" => document["archived_at"] = json!(decided_at),
         // What is only told is no part of the document, nor are entitlements.
         "BudgetThresholdReached"

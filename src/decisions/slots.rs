@@ -1,25 +1,25 @@
 //! Who has a key? Its slot decides: it gives the key to one customer at a time, wherever that
 //! lives. The command that needs the key is held at the customer until the slot has answered.
 
-use tallybook_events::command::{Claim, Command, CommandBody, CustomerPatch, Settlement};
+use tallybook_events::command::{Claim, Command, CommandBody, CustomerPatch, KeyClaim};
 use tallybook_events::customer::{KeyClaimed, KeyReleased};
 use tallybook_events::decision::{Rejection, RejectionCode};
 use tallybook_events::event::Event;
 use tallybook_events::ids::{CustomerId, CustomerKey};
 
-use super::{Ask, Record, Verdict, customers_command};
-
-/// Most commands that wait at one customer.
-pub(super) const MAX_HELD: usize = 1_000;
-/// Most keys on their way back from one customer.
-pub(super) const MAX_RELEASING: usize = 16;
+use super::claims::{self, Grant, granted};
+use super::{Ask, Record, Verdict};
 
 /// Decides a claim, at the slot of the key. A claim by the holder is granted again without an
 /// event.
 ///
 /// # Errors
 /// `key_taken` when another customer has the key.
-pub(super) fn claim(record: &Record, ask: &Ask<'_>, claim: &Claim) -> Result<Verdict, Rejection> {
+pub(super) fn claim(
+    record: &Record,
+    ask: &Ask<'_>,
+    claim: &KeyClaim,
+) -> Result<Verdict, Rejection> {
     at_slot_of(ask, &claim.key)?;
     let events = match record.slot.holder {
         Some(holder) if holder == claim.holder => Vec::new(),
@@ -28,61 +28,30 @@ pub(super) fn claim(record: &Record, ask: &Ask<'_>, claim: &Claim) -> Result<Ver
             key: claim.key.clone(),
             holder: claim.holder,
             birth: claim.birth,
+            held: Some(claim.held),
         })],
     };
-    Ok(accepted(events))
+    Ok(Verdict::done(events))
 }
 
-/// Decides on a key that is given back, at its slot. One that the customer does not hold stays as
-/// it is.
+/// Decides on a key that is given back, at its slot. One that the customer does not hold, or has got
+/// by another claim since, stays as it is.
 ///
 /// # Errors
 /// `customer_id_refused` when this is not the slot of the key.
-pub(super) fn release(record: &Record, ask: &Ask<'_>, claim: &Claim) -> Result<Verdict, Rejection> {
-    at_slot_of(ask, &claim.key)?;
-    // A customer that lives here gives its key back itself.
-    let held = record.slot.holder == Some(claim.holder) && claim.holder != ask.id;
-    let event = held
-        .then(|| Event::KeyReleased(KeyReleased { key: claim.key.clone(), holder: claim.holder }));
-    Ok(accepted(event.into_iter().collect()))
-}
-
-/// Decides the command that waited for a slot's answer, at the customer: as a whole, as things
-/// stand now.
-///
-/// # Errors
-/// `nothing_held` when no command waits for this claim; else what refuses the held command.
-pub(super) fn settle(
+pub(super) fn release(
     record: &Record,
     ask: &Ask<'_>,
-    settlement: &Settlement,
+    claim: &KeyClaim,
 ) -> Result<Verdict, Rejection> {
-    let Settlement { claim, granted } = settlement;
-    let held = record
-        .held
-        .get(&claim.held)
-        .filter(|held| held.claim == *claim && held.command.scope == ask.command.scope)
-        .ok_or_else(|| {
-            let detail = "no command waits for this claim, or not any more";
-            Rejection::new(RejectionCode::NothingHeld, detail)
-        })?;
-    if !granted {
-        return Err(match patch_of(&held.command) {
-            None => overtaken(),
-            Some(patch) => taken(Some(patch)),
-        });
-    }
-    let ask = Ask { command: &held.command, ..*ask };
-    match customers_command(record, &ask, Some(claim))? {
-        accepted @ Verdict::Accepted { .. } => Ok(accepted),
-        Verdict::Rejected(rejection) => Err(rejection),
-        Verdict::Forward(_) | Verdict::Deferred(_) => Err(overtaken()),
-    }
-}
-
-/// Decides a slot's word that it has a key back, at the customer that gave it.
-pub(super) fn settle_release() -> Verdict {
-    accepted(Vec::new())
+    at_slot_of(ask, &claim.key)?;
+    // A slot that does not know by which claim (rules of version 1 did not keep it) takes any.
+    let by_that_claim = record.ties.get().slot.is_none_or(|by| claim.under == Some(by));
+    // A customer that lives here gives its key back itself.
+    let held = record.slot.holder == Some(claim.holder) && claim.holder != ask.id && by_that_claim;
+    let event = held
+        .then(|| Event::KeyReleased(KeyReleased { key: claim.key.clone(), holder: claim.holder }));
+    Ok(Verdict::done(event.into_iter().collect()))
 }
 
 /// Holds a command until the slot of the key that it needs has answered; one whose claim was
@@ -92,32 +61,23 @@ pub(super) fn settle_release() -> Verdict {
 /// `change_in_progress` when another change of the key is under way, or too much waits.
 pub(super) fn await_key(
     record: &Record,
-    claim: Claim,
-    grant: Option<&Claim>,
+    claim: KeyClaim,
+    grants: &[Grant],
     decided: Verdict,
 ) -> Result<Verdict, Rejection> {
-    if grant == Some(&claim) {
+    let claim = Claim::Key(claim);
+    if granted(grants, &claim).is_some() {
         return Ok(decided);
     }
-    // Births wait side by side: all at one id are under one key. Any other change of the key waits
-    // alone: so no grant can be used after its key was given back.
-    let beside = |other: &Claim| claim.birth && other.birth;
-    let busy = record.held.values().any(|held| !beside(&held.claim));
-    let returning = record.releasing.iter().any(|release| releases(release, &claim.key));
-    if busy || returning {
-        let detail = "another change of the key is under way; try again when it is done";
-        return Err(Rejection::new(RejectionCode::ChangeInProgress, detail));
-    }
-    if record.held.len() >= MAX_HELD || record.releasing.len() >= MAX_RELEASING {
-        let detail = "too many commands wait for changes of the key; try again later";
-        return Err(Rejection::new(RejectionCode::ChangeInProgress, detail));
-    }
-    Ok(Verdict::Deferred(claim))
+    claims::wait(record, claim, grants)
 }
 
-/// Tells whether a follow-up gives a key back.
-pub(super) fn releases(command: &Command, key: &CustomerKey) -> bool {
-    matches!(&command.body, CommandBody::ReleaseKey(claim) if claim.key == *key)
+/// Gives the refusal of a held command whose key another customer has.
+pub(super) fn refused(held: &Command) -> Rejection {
+    match patch_of(held) {
+        None => claims::overtaken(),
+        Some(patch) => taken(Some(patch)),
+    }
 }
 
 fn patch_of(command: &Command) -> Option<&CustomerPatch> {
@@ -126,9 +86,9 @@ fn patch_of(command: &Command) -> Option<&CustomerPatch> {
         CommandBody::RecordUsage(_)
         | CommandBody::ArchiveCustomer
         | CommandBody::Entitle(_)
-        | CommandBody::ClaimKey(_)
+        | CommandBody::Claim(_)
         | CommandBody::SettleClaim(_)
-        | CommandBody::ReleaseKey(_)
+        | CommandBody::Release(_)
         | CommandBody::SettleRelease(_) => None,
     }
 }
@@ -142,15 +102,6 @@ pub(super) fn taken(patch: Option<&CustomerPatch>) -> Rejection {
     }
 }
 
-fn overtaken() -> Rejection {
-    let detail = "the key changed hands in the meantime; send the command again";
-    Rejection::new(RejectionCode::ChangeInProgress, detail)
-}
-
-fn accepted(events: Vec<Event>) -> Verdict {
-    Verdict::Accepted { events, duplicates: Vec::new(), conflicts: Vec::new() }
-}
-
 fn at_slot_of(ask: &Ask<'_>, key: &CustomerKey) -> Result<(), Rejection> {
     if CustomerId::slot(&ask.command.scope, key) == ask.id {
         return Ok(());
@@ -162,6 +113,7 @@ fn at_slot_of(ask: &Ask<'_>, key: &CustomerKey) -> Result<(), Rejection> {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
+    use tallybook_events::command::CommandType;
     use tallybook_events::decision::Outcome;
 
     use super::super::given::{
@@ -565,11 +517,48 @@ mod tests {
     }
 
     #[test]
+    fn a_late_release_takes_no_key_that_was_got_again() {
+        let mut world = worlds(&[KEY]);
+        let mut late = Vec::new();
+        for (from, to) in [(KEY, "new"), ("new", "other"), ("other", "new")] {
+            world.send(by_key(from, rename(to)));
+            while let Some(command) = world.sent.front().cloned() {
+                let release = command.body.command_type() == CommandType::ReleaseKey;
+                late.extend(release.then_some(command));
+                world.deliver();
+            }
+        }
+        let [first, second] = &late[..] else { panic!("two keys were given back: {late:?}") };
+        // Decided anew, as after the window in which it is known: the customer has the key again.
+        for release in [first, second] {
+            world.now = world.now.plus_micros(1);
+            assert_eq!(world.decide(release.clone()).events(), json!([]));
+            world.settle();
+            world.check();
+        }
+        assert_eq!(world.ask_by("new"), Ok(nth(KEY, 0)));
+        assert_eq!(world.ask_by("other"), Err("unknown_customer"));
+    }
+
+    #[test]
+    fn a_slot_that_does_not_know_by_which_claim_takes_its_key_back_from_the_holder() {
+        let mut world = worlds(&[KEY]);
+        world.ask(rename("new"));
+        // As rules of version 1 recorded it.
+        let forget = |record: &mut super::Record| {
+            record.ties.change(|ties| (ties.slot, ties.key) = (None, None));
+        };
+        world.records.values_mut().for_each(forget);
+        world.ask(by_key("new", rename(KEY)));
+        assert_eq!(world.record(nth("new", 0)).slot.holder, None);
+    }
+
+    #[test]
     fn an_answer_to_another_claim_settles_nothing() {
         let mut world = worlds(&[KEY]);
         let Outcome::Deferred(deferred) = world.send(rename("new")).outcome else { panic!() };
         let claim = json!({"key": "other", "holder": nth(KEY, 0).to_string(),
-            "held": deferred.claim.held.to_string()});
+            "held": deferred.claim.held().to_string()});
         let asked = json!({"type": "SettleClaim", "claim": claim, "granted": false});
         let reply = world.send(by_id(nth(KEY, 0), asked));
         assert_eq!(reply.code(), "nothing_held");
@@ -607,7 +596,7 @@ mod tests {
         let Outcome::Deferred(deferred) = held.outcome else { panic!("{held:?}") };
         world.deliver();
         let settle = world.sent.front().cloned().unwrap();
-        for (follow_up, cause) in [(&claim, deferred.claim.held), (&settle, claim.command_id)] {
+        for (follow_up, cause) in [(&claim, deferred.claim.held()), (&settle, claim.command_id)] {
             assert_eq!((follow_up.actor.as_str(), follow_up.source.as_str()), ("tester", "test"));
             let context = serde_json::to_value(follow_up).unwrap();
             assert_eq!(context["correlation_id"], json!("order-1"));
@@ -647,7 +636,7 @@ mod tests {
     fn only_so_many_commands_wait_at_one_customer() {
         let mut world = worlds(&[KEY]);
         world.ask(archive());
-        for n in 0..super::MAX_HELD {
+        for n in 0..super::claims::MAX_HELD {
             assert!(world.send(use_one(&format!("r{n}"))).is_deferred());
         }
         assert_eq!(world.send(use_one("one more")).code(), "change_in_progress");

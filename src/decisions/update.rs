@@ -1,27 +1,28 @@
 //! How does a customer change? One patch over all concepts, decided as a whole: each concept adds
 //! the events for what it changes, in this order.
 
-use tallybook_events::command::{Claim, CustomerPatch};
+use tallybook_events::command::CustomerPatch;
 use tallybook_events::customer::{CustomerUpdated, KeyChanged};
 use tallybook_events::decision::Rejection;
 use tallybook_events::event::Event;
 
 use super::address::{self, Address};
+use super::claims::{self, Grant, Step};
 use super::customer::Customer;
 use super::entitlements::levels;
 use super::identity::{self, KeyStep};
-use super::{Ask, Record, Verdict, budget, contract, controls, policy, profile, slots};
+use super::{Ask, Record, Verdict, budget, contract, controls, parents, policy, profile, slots};
 
 /// Decides a patch of a customer that is there. Without a change there is no event.
 ///
 /// # Errors
 /// `unknown_customer`, `customer_archived`, `version_mismatch`, then what a concept refuses, then
-/// what is wrong with the key.
+/// what is wrong with the parent, then with the key.
 pub(super) fn decide(
     record: &Record,
     ask: &Ask<'_>,
     patch: &CustomerPatch,
-    grant: Option<&Claim>,
+    grants: &[Grant],
 ) -> Result<Verdict, Rejection> {
     let customer = match address::find(record, ask)? {
         Address::Lives(customer) => customer,
@@ -33,23 +34,25 @@ pub(super) fn decide(
     address::open(customer, ask)?;
     let mut events = Vec::new();
     facts(customer, ask, patch, &mut events)?;
+    match parents::step(customer, ask, patch, grants)? {
+        Step::Needs(claim) => return claims::wait(record, claim, grants),
+        Step::Done(changed) => events.extend(changed.map(Event::ParentChanged)),
+    }
     let from = customer.key.clone();
-    let accepted =
-        |events| Verdict::Accepted { events, duplicates: Vec::new(), conflicts: Vec::new() };
     match identity::key_step(record, ask, customer, patch)? {
-        KeyStep::Keep => Ok(accepted(events)),
+        KeyStep::Keep => Ok(Verdict::done(events)),
         KeyStep::Take(key) => {
             events.push(Event::KeyChanged(KeyChanged { from, to: Some(key) }));
-            Ok(accepted(events))
+            Ok(Verdict::done(events))
         }
         KeyStep::Claim(claim) => {
             events.push(Event::KeyChanged(KeyChanged { from, to: Some(claim.key.clone()) }));
-            slots::await_key(record, claim, grant, accepted(events))
+            slots::await_key(record, claim, grants, Verdict::done(events))
         }
     }
 }
 
-/// Decides all facts of a patch but the key, and adds the events.
+/// Decides all facts of a patch but the parent and the key, and adds the events.
 ///
 /// # Errors
 /// What the first concept that refuses says.

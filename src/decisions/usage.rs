@@ -2,7 +2,6 @@
 
 use std::sync::LazyLock;
 
-use tallybook_events::command::Claim;
 use tallybook_events::customer::{Budget, BudgetKind, Corrected, UsageRecorded, UsageReport};
 use tallybook_events::decision::{Rejection, RejectionCode};
 use tallybook_events::event::Event;
@@ -12,6 +11,7 @@ use tallybook_events::period::Window;
 use tallybook_events::time::Timestamp;
 
 use super::address::{self, Address};
+use super::claims::Grant;
 use super::customer::Customer;
 use super::entitlements::levels;
 use super::hours::{Hours, Tally, segment_start};
@@ -97,7 +97,7 @@ pub(super) fn record(
     record: &Record,
     ask: &Ask<'_>,
     reports: &[UsageReport],
-    grant: Option<&Claim>,
+    grants: &[Grant],
 ) -> Result<Verdict, Rejection> {
     match address::find(record, ask)? {
         Address::Elsewhere(routed) => Ok(Verdict::Forward(routed)),
@@ -105,7 +105,7 @@ pub(super) fn record(
             address::open(customer, ask)?;
             decide(customer, ask, reports, Vec::with_capacity(reports.len()))
         }
-        Address::Free(birth) => identity::born(record, ask, birth, grant, |blank, events| {
+        Address::Free(birth) => identity::born(record, ask, birth, grants, |blank, events| {
             decide(blank, ask, reports, events)
         }),
     }

@@ -228,7 +228,8 @@ impl World {
         let reply = self.send(asked);
         let settled = self.settle();
         if reply.is_deferred() {
-            settled.into_iter().find(|settled| settled.id == reply.id).expect("an answer")
+            let last = |settled: &Reply| settled.id == reply.id && !settled.is_deferred();
+            settled.into_iter().find(last).expect("an answer")
         } else {
             reply
         }
@@ -264,6 +265,7 @@ impl World {
         assert_eq!(digest, self.digest());
         self.check_holders();
         self.check_balances();
+        self.check_hierarchy();
     }
 
     /// Checks that balances are what all reports that count say, added up anew.
@@ -279,6 +281,48 @@ impl World {
             let answer =
                 |usage| entitled.facts.answer(usage, customer.billing_controls(), self.now);
             assert_eq!(answer(&entitled.usage), answer(&anew), "{}", customer.id);
+        }
+    }
+
+    /// Checks that no parent has a parent, by what the hierarchy says, and that it says so of each
+    /// customer that has one.
+    pub(crate) fn check_hierarchy(&self) {
+        for (id, record) in &self.records {
+            let hierarchy = &record.ties.get().hierarchy;
+            for (child, parents) in hierarchy.parents() {
+                assert!(!hierarchy.is_parent(*child), "{child} has a parent and children");
+                assert_eq!(*id, CustomerId::hierarchy(&scope()), "{parents:?}");
+            }
+            let Some(customer) = &record.customer else { continue };
+            if let (Some(parent), None) = (customer.identity().parent, customer.archived_at) {
+                let above = self.record(CustomerId::hierarchy(&customer.scope)).ties;
+                let edge = record.ties.get().edge.expect("a parent is had by a claim");
+                let above = above.get().hierarchy.parents().get(id).and_then(|it| it.get(&edge));
+                assert_eq!(above, Some(&parent), "the hierarchy says whose child {id} is");
+            }
+        }
+    }
+
+    /// Checks what is true when nothing is on its way: registrars have given out what is used, and
+    /// nothing else.
+    pub(crate) fn check_quiet(&self) {
+        assert!(self.sent.is_empty());
+        for (id, record) in &self.records {
+            assert_eq!(record.unanswered(), [], "{id} waits for nothing");
+            let ties = record.ties.get();
+            assert!(ties.pledges.is_empty(), "{id} has all its pledges back");
+            for (child, parents) in ties.hierarchy.parents() {
+                let customer = self.record(*child).customer.expect("a child lives");
+                assert_eq!(customer.archived_at, None);
+                let named: Vec<_> = parents.values().copied().map(Some).collect();
+                assert_eq!(named, [customer.identity().parent], "{child} has one parent");
+            }
+            // A slot is held by a customer that has its key.
+            let Some(holder) = record.slot.holder else { continue };
+            let customer = self.record(holder).customer.expect("a holder lives");
+            let key = customer.key.clone().expect("a holder has a key");
+            assert!(customer.holds(&key));
+            assert_eq!(CustomerId::slot(&customer.scope, &key), *id);
         }
     }
 

@@ -62,7 +62,7 @@ impl Owner {
         self.state.take_in_source(ahead.source);
         let Some(command) = ahead.command else { return };
         if is_first(&ahead.outcome) {
-            self.state.remember(&command, offset, ahead.decided_at);
+            self.state.remember(&command, &ahead.outcome, offset, ahead.decided_at);
         }
         let answer = Answer {
             command_id: command.command_id,
@@ -75,6 +75,9 @@ impl Owner {
         };
         self.answer(&command, answer, ahead.reply, ahead.repeats);
         self.send(ahead.follow_ups);
+        if matches!(command.body, CommandBody::SettleRelease(_)) {
+            self.unpark(command.home());
+        }
     }
 
     /// Gives an answer to all who wait for it.
@@ -85,12 +88,11 @@ impl Owner {
         reply: Option<ReplyTo>,
         repeats: Vec<ReplyTo>,
     ) {
-        if let CommandBody::SettleClaim(settlement) = &command.body {
-            let held = settlement.claim.held;
+        if let Some(held) = answer.outcome.settles(&command.body) {
             for reply in
                 self.held_replies.remove(&(command.scope.clone(), held)).unwrap_or_default()
             {
-                reply.answer(Ok(Answer { command_id: held, ..answer.clone() }));
+                self.deliver(command, reply, Answer { command_id: held, ..answer.clone() });
             }
         }
         match &answer.outcome {
@@ -121,19 +123,20 @@ impl Owner {
             | Outcome::DeadLettered { .. }
             | Outcome::Repeated { .. } => {
                 for reply in repeats {
-                    reply.answer(Ok(Answer { repeated: true, ..answer.clone() }));
+                    self.deliver(command, reply, Answer { repeated: true, ..answer.clone() });
                 }
                 if let Some(reply) = reply {
-                    reply.answer(Ok(answer));
+                    self.deliver(command, reply, answer);
                 }
             }
         }
     }
 
-    /// Asks again for what waits for a slot's answer.
+    /// Asks again for what waits for a registrar's answer.
     pub(super) fn ask_again(&mut self) {
         if self.asked_at.elapsed() >= ASK_AGAIN {
             self.asked_at = Instant::now();
+            self.unpark_all();
             self.send(self.state.unanswered());
         }
     }

@@ -285,7 +285,7 @@ impl Owner {
 }
 
 /// Makes the outcome of a verdict that is not sent on.
-fn outcome_of(verdict: Verdict, id: CustomerId, version: u64) -> (Outcome, Vec<Event>) {
+pub(super) fn outcome_of(verdict: Verdict, id: CustomerId, version: u64) -> (Outcome, Vec<Event>) {
     match verdict {
         Verdict::Accepted { events, duplicates, conflicts } => {
             let count = events.iter().filter(|event| event.counts_in_version()).count();

@@ -5,7 +5,8 @@
 //! - `state`: the customers of a partition, and what a journal record does to them.
 //! - `owner`: one partition: restore, claim, read up to the claim, append, judge, answer.
 //! - `deciding`: the rules, and the records that are written and appended ahead; `repeats`: what was
-//!   asked before; `answering`: what counts is answered; `trouble`: beginning anew, or stopping for good.
+//!   asked before; `answering`: what counts is answered; `parked`: what is answered later; `trouble`:
+//!   beginning anew, or stopping for good.
 //! - `fed`: how an owner deals with commands that lie in a topic.
 //! - `worker`: the threads that drive owners.
 
@@ -16,6 +17,7 @@ mod owner;
 mod deciding;
 mod repeats;
 mod answering;
+mod parked;
 mod trouble;
 mod worker;
 mod fed;

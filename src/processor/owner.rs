@@ -10,13 +10,14 @@ use bytes::Bytes;
 use tallybook_events::chain::{Chain, Halt, Offset};
 use tallybook_events::command::Command;
 use tallybook_events::decision::{Outcome, SourceRef};
-use tallybook_events::ids::{CommandId, Partition, Scope};
+use tallybook_events::ids::{CommandId, CustomerId, Partition, Scope};
 use tallybook_events::time::Timestamp;
 
 use super::answering::Counters;
 use super::fed::Place;
 use super::memory::MemoryKey;
 use super::ownership::{Fetched, Ownership, Step, UpTo};
+use super::parked::Parked;
 use super::state::{PartitionState, restore};
 use super::trouble::Trouble;
 use super::worker::{PartitionStatus, Shared};
@@ -69,6 +70,8 @@ pub(super) struct Owner {
     pub(super) wanted: bool,
     /// Where it is in the topic of commands, when there is one.
     pub(super) place: Place,
+    /// Answers that wait until something is given back, by the customer that gives it.
+    pub(super) parked: HashMap<CustomerId, Vec<Parked>>,
     pub(super) counters: Counters,
     /// Records to be appended next.
     pub(super) batch: Vec<Bytes>,
@@ -96,6 +99,7 @@ impl Owner {
             outgoing: Vec::new(),
             wanted,
             place: Place::default(),
+            parked: HashMap::new(),
             counters: Counters::find(),
             batch: Vec::new(),
             failures: 0,
@@ -123,7 +127,10 @@ impl Owner {
     /// Tells whether there is nothing under way.
     pub(super) fn is_idle(&self) -> bool {
         self.halted
-            || (self.waiting.is_empty() && self.ahead.is_empty() && self.held_replies.is_empty())
+            || (self.waiting.is_empty()
+                && self.ahead.is_empty()
+                && self.held_replies.is_empty()
+                && self.parked.is_empty())
     }
 
     /// Gives when the owner wants to be called again at the latest.

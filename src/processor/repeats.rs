@@ -9,6 +9,7 @@ use tallybook_events::ids::Position;
 
 use super::memory::MemoryKey;
 use super::owner::Owner;
+use super::state::subject;
 use crate::decisions::Decided;
 use crate::inbox::{Answer, InboxError, Incoming, ReplyTo};
 
@@ -123,7 +124,8 @@ impl Owner {
 
     /// Answers as it was answered when it was decided.
     pub(super) fn answer_recorded(&mut self, incoming: Incoming, decision: Decision) {
-        if decision.command.body.command_type().is_follow_up() {
+        let is_forwarded = matches!(decision.outcome, Outcome::Forwarded { .. });
+        if decision.command.body.command_type().is_follow_up() && !is_forwarded {
             return self.send_follow_ups_again(&decision);
         }
         let command_id = decision.command.command_id;
@@ -155,6 +157,7 @@ impl Owner {
             | Outcome::DeadLettered { .. }
             | Outcome::Repeated { .. } => decision,
         };
+        let Some(reply) = incoming.reply else { return };
         let events = serde_json::to_vec(&decision.events).expect("events are JSON");
         let answer = Answer {
             command_id,
@@ -165,14 +168,13 @@ impl Owner {
             repeated: true,
             preview: None,
         };
-        if let Some(reply) = incoming.reply {
-            reply.answer(Ok(answer));
-        }
+        self.deliver(&decision.command, reply, answer);
     }
 
     /// Sends again what follows from a decision: it may have been lost on the way.
     pub(super) fn send_follow_ups_again(&self, decision: &Decision) {
-        let id = decision.command.home();
+        let id = subject(&decision.command, &decision.outcome);
+        let id = id.unwrap_or_else(|| decision.command.home());
         self.send(self.state.record(id).follow_ups(&Decided {
             command: &decision.command,
             id,

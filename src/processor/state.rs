@@ -11,14 +11,14 @@ use tallybook_events::time::Timestamp;
 
 use super::memory::{Memory, MemoryKey};
 use super::{READ_BYTES, READ_RECORDS};
-use crate::decisions::{Decided, Record, Slot};
+use crate::decisions::{Decided, RareTies, Record, Slot};
 use crate::journal::{Journal, JournalError};
 
 /// All that one partition knows. A function of its journal alone.
 #[derive(Debug, Default)]
 pub struct PartitionState {
     records: HashMap<CustomerId, Record>,
-    /// Customers that wait for an answer from a slot.
+    /// Customers that wait for an answer from a registrar.
     waiting: BTreeSet<CustomerId>,
     pub(super) memory: Memory,
     /// When the last decision was made. Never goes backwards.
@@ -31,6 +31,7 @@ pub struct PartitionState {
 static NOTHING: Record = Record {
     customer: None,
     slot: Slot { holder: None, births: 0 },
+    ties: RareTies::NONE,
     held: BTreeMap::new(),
     releasing: Vec::new(),
 };
@@ -68,15 +69,21 @@ impl PartitionState {
     }
 
     /// Remembers where a command was decided.
-    pub(super) fn remember(&mut self, command: &Command, offset: Offset, decided_at: Timestamp) {
+    pub(super) fn remember(
+        &mut self,
+        command: &Command,
+        outcome: &Outcome,
+        offset: Offset,
+        decided_at: Timestamp,
+    ) {
         let scope = &command.scope;
         self.memory.remember(MemoryKey::command(scope, command.command_id), offset, decided_at);
         if let Some(key) = &command.context.idempotency_key {
             let key = MemoryKey::idempotency(scope, command.home(), key);
             self.memory.remember(key, offset, decided_at);
         }
-        if let CommandBody::SettleClaim(settlement) = &command.body {
-            let key = MemoryKey::settled(scope, settlement.claim.held);
+        if let Some(held) = outcome.settles(&command.body) {
+            let key = MemoryKey::settled(scope, held);
             self.memory.remember(key, offset, decided_at);
         }
     }
@@ -86,7 +93,7 @@ impl PartitionState {
         self.decided_at = Some(decision.decided_at);
         self.take_in_source(decision.source);
         if is_first(&decision.outcome) {
-            self.remember(&decision.command, offset, decision.decided_at);
+            self.remember(&decision.command, &decision.outcome, offset, decision.decided_at);
         }
         let Some(id) = subject(&decision.command, &decision.outcome) else { return };
         self.apply(&Decided {

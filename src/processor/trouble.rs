@@ -85,6 +85,7 @@ impl Owner {
         self.ahead.clear();
         self.ahead_keys.clear();
         self.held_replies.clear();
+        self.parked.clear();
     }
 
     /// R4: throws away what was decided ahead; its commands wait again, in their order.

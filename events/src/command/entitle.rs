@@ -107,8 +107,12 @@ impl Members {
             | T::RecordUsage
             | T::ArchiveCustomer
             | T::ClaimKey
+            | T::ClaimPledge
+            | T::ClaimEdge
             | T::SettleClaim
             | T::ReleaseKey
+            | T::ReleasePledge
+            | T::ReleaseEdge
             | T::SettleRelease => return Err(fault("/type", "is no change of entitlements")),
         })
     }

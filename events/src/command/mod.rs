@@ -11,9 +11,11 @@ use crate::field::{Edit, Patch};
 use crate::ids::{Actor, CommandId, CustomerId, CustomerKey, CustomerRef, Origin, Scope, Token};
 use crate::time::Timestamp;
 
+pub use claims::{Claim, EdgeClaim, KeyClaim, PledgeClaim, RegistrarAnswer, Settlement};
 pub use entitle::Entitle;
 pub use wire::{CommandDraft, Defaults, DraftFault};
 
+mod claims;
 mod entitle;
 mod wire;
 
@@ -89,41 +91,16 @@ pub enum CommandBody {
     RecordUsage(Vec<UsageReport>),
     /// Take no changes any more.
     ArchiveCustomer,
-    /// To a slot: give the key to the holder.
-    ClaimKey(Claim),
-    /// To the claimant: the slot's answer; the held command is decided now.
+    /// To a registrar: a held command needs this.
+    Claim(Claim),
+    /// To the claimant: the registrar's answer; the held command is decided now, or asks for more.
     SettleClaim(Settlement),
-    /// To a slot: the holder gives the key back.
-    ReleaseKey(Claim),
-    /// To the holder: the slot has the key back.
+    /// To a registrar: this is given back.
+    Release(Claim),
+    /// To the claimant: the registrar has it back.
     SettleRelease(Claim),
     /// Change what a customer is entitled to.
     Entitle(Box<Entitle>),
-}
-
-/// A key and who wants it, or gives it back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Claim {
-    /// The key.
-    pub key: CustomerKey,
-    /// The customer.
-    pub holder: CustomerId,
-    /// The command that waits for it, or that caused the release.
-    pub held: CommandId,
-    /// Whether the holder is to be born under the key.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub birth: bool,
-}
-
-/// A slot's answer to a claim.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Settlement {
-    /// The claim.
-    pub claim: Claim,
-    /// Whether the key was given.
-    pub granted: bool,
 }
 
 /// Asked: one patch over all concepts. A group that is absent stays as it is.
@@ -166,10 +143,18 @@ pub enum CommandType {
     ArchiveCustomer,
     /// Follow-up: claim of a key.
     ClaimKey,
+    /// Follow-up: claim of a parent's pledge to stay.
+    ClaimPledge,
+    /// Follow-up: claim of a place below a parent.
+    ClaimEdge,
     /// Follow-up: answer to a claim.
     SettleClaim,
     /// Follow-up: a key given back.
     ReleaseKey,
+    /// Follow-up: a pledge given back.
+    ReleasePledge,
+    /// Follow-up: a place below a parent given back.
+    ReleaseEdge,
     /// Follow-up: answer to a release.
     SettleRelease,
     /// Attach a plan.
@@ -192,14 +177,18 @@ pub enum CommandType {
 
 impl CommandType {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 20] = [
         Self::CreateCustomer,
         Self::UpdateCustomer,
         Self::RecordUsage,
         Self::ArchiveCustomer,
         Self::ClaimKey,
+        Self::ClaimPledge,
+        Self::ClaimEdge,
         Self::SettleClaim,
         Self::ReleaseKey,
+        Self::ReleasePledge,
+        Self::ReleaseEdge,
         Self::SettleRelease,
         Self::AttachPlan,
         Self::UpdatePlan,
@@ -219,8 +208,12 @@ impl CommandType {
             Self::RecordUsage => "RecordUsage",
             Self::ArchiveCustomer => "ArchiveCustomer",
             Self::ClaimKey => "ClaimKey",
+            Self::ClaimPledge => "ClaimPledge",
+            Self::ClaimEdge => "ClaimEdge",
             Self::SettleClaim => "SettleClaim",
             Self::ReleaseKey => "ReleaseKey",
+            Self::ReleasePledge => "ReleasePledge",
+            Self::ReleaseEdge => "ReleaseEdge",
             Self::SettleRelease => "SettleRelease",
             Self::AttachPlan => "AttachPlan",
             Self::UpdatePlan => "UpdatePlan",
@@ -235,7 +228,17 @@ impl CommandType {
 
     /// Tells whether only Tallybook itself sends it.
     pub const fn is_follow_up(self) -> bool {
-        matches!(self, Self::ClaimKey | Self::SettleClaim | Self::ReleaseKey | Self::SettleRelease)
+        matches!(
+            self,
+            Self::ClaimKey
+                | Self::ClaimPledge
+                | Self::ClaimEdge
+                | Self::SettleClaim
+                | Self::ReleaseKey
+                | Self::ReleasePledge
+                | Self::ReleaseEdge
+                | Self::SettleRelease
+        )
     }
 }
 
@@ -247,9 +250,13 @@ impl CommandBody {
             Self::UpdateCustomer(_) => CommandType::UpdateCustomer,
             Self::RecordUsage(_) => CommandType::RecordUsage,
             Self::ArchiveCustomer => CommandType::ArchiveCustomer,
-            Self::ClaimKey(_) => CommandType::ClaimKey,
+            Self::Claim(Claim::Key(_)) => CommandType::ClaimKey,
+            Self::Claim(Claim::Pledge(_)) => CommandType::ClaimPledge,
+            Self::Claim(Claim::Edge(_)) => CommandType::ClaimEdge,
             Self::SettleClaim(_) => CommandType::SettleClaim,
-            Self::ReleaseKey(_) => CommandType::ReleaseKey,
+            Self::Release(Claim::Key(_)) => CommandType::ReleaseKey,
+            Self::Release(Claim::Pledge(_)) => CommandType::ReleasePledge,
+            Self::Release(Claim::Edge(_)) => CommandType::ReleaseEdge,
             Self::SettleRelease(_) => CommandType::SettleRelease,
             Self::Entitle(asked) => asked.command_type(),
         }
@@ -259,13 +266,13 @@ impl CommandBody {
     /// on this one is then the decision on that one.
     pub const fn settles(&self) -> Option<CommandId> {
         match self {
-            Self::SettleClaim(settlement) => Some(settlement.claim.held),
+            Self::SettleClaim(settlement) => Some(settlement.claim.held()),
             Self::CreateCustomer(_)
             | Self::UpdateCustomer(_)
             | Self::RecordUsage(_)
             | Self::ArchiveCustomer
-            | Self::ClaimKey(_)
-            | Self::ReleaseKey(_)
+            | Self::Claim(_)
+            | Self::Release(_)
             | Self::SettleRelease(_)
             | Self::Entitle(_) => None,
         }

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::entitle::{Members, Written};
 use super::{
-    Claim, Command, CommandBody, CommandType, Context, CustomerPatch, MAX_REPORTS, Routed,
-    Settlement,
+    Claim, Command, CommandBody, CommandType, Context, CustomerPatch, MAX_REPORTS, RegistrarAnswer,
+    Routed, Settlement,
 };
 use crate::customer::UsageReport;
 use crate::customer::entitlements::{
@@ -65,8 +65,10 @@ pub struct CommandDraft {
     pub reports: Option<Vec<UsageReport>>,
     /// A claim, of follow-ups.
     pub claim: Option<Claim>,
-    /// A slot's answer, of `SettleClaim`.
+    /// A registrar's answer, of `SettleClaim`.
     pub granted: Option<bool>,
+    /// What else the registrar says, of `SettleClaim`.
+    pub answer: Option<RegistrarAnswer>,
     /// A plan, of `AttachPlan`.
     pub plan: Option<Box<PlanAsked>>,
     /// The plan, of `UpdatePlan` and `CancelPlan`.
@@ -148,8 +150,11 @@ impl CommandDraft {
             flag: self.flag,
             feature_id: self.feature_id,
         };
-        let body =
-            body(self.command_type, self.patch, self.reports, self.claim, self.granted, members)?;
+        let settled = self.granted.map(|granted| (granted, self.answer.clone()));
+        if self.answer.is_some() && self.command_type != CommandType::SettleClaim {
+            return Err(fault("/answer", "does not belong to this type of command"));
+        }
+        let body = body(self.command_type, self.patch, self.reports, self.claim, settled, members)?;
         let context = Context {
             idempotency_key: self.idempotency_key,
             fingerprint: self.fingerprint,
@@ -186,7 +191,7 @@ fn body(
     patch: Option<Box<CustomerPatch>>,
     reports: Option<Vec<UsageReport>>,
     claim: Option<Claim>,
-    granted: Option<bool>,
+    settled: Option<(bool, Option<RegistrarAnswer>)>,
     members: Members,
 ) -> Result<CommandBody, DraftFault> {
     use CommandType as T;
@@ -201,10 +206,14 @@ fn body(
     if claim.is_some() && !command_type.is_follow_up() {
         return Err(fault("/claim", "does not belong to this type of command"));
     }
-    if granted.is_some() && command_type != T::SettleClaim {
+    if settled.is_some() && command_type != T::SettleClaim {
         return Err(fault("/granted", "does not belong to this type of command"));
     }
-    let claim = || claim.ok_or(fault("/claim", "is missing"));
+    let claim = || match claim {
+        Some(claim) if claims(command_type, &claim) => Ok(claim),
+        Some(_) => Err(fault("/claim", "does not belong to this type of command")),
+        None => Err(fault("/claim", "is missing")),
+    };
     Ok(match command_type {
         T::CreateCustomer => CommandBody::CreateCustomer(patch.unwrap_or_default()),
         T::UpdateCustomer => {
@@ -221,12 +230,13 @@ fn body(
             CommandBody::RecordUsage(reports)
         }
         T::ArchiveCustomer => CommandBody::ArchiveCustomer,
-        T::ClaimKey => CommandBody::ClaimKey(claim()?),
+        T::ClaimKey | T::ClaimPledge | T::ClaimEdge => CommandBody::Claim(claim()?),
         T::SettleClaim => {
-            let granted = granted.ok_or(fault("/granted", "is missing"))?;
-            CommandBody::SettleClaim(Settlement { claim: claim()?, granted })
+            let (granted, answer) = settled.ok_or(fault("/granted", "is missing"))?;
+            let answer = answer.unwrap_or_default();
+            CommandBody::SettleClaim(Settlement { claim: claim()?, granted, answer })
         }
-        T::ReleaseKey => CommandBody::ReleaseKey(claim()?),
+        T::ReleaseKey | T::ReleasePledge | T::ReleaseEdge => CommandBody::Release(claim()?),
         T::SettleRelease => CommandBody::SettleRelease(claim()?),
         T::AttachPlan
         | T::UpdatePlan
@@ -239,21 +249,37 @@ fn body(
     })
 }
 
+/// Tells whether a type of command is about such a claim.
+const fn claims(command_type: CommandType, claim: &Claim) -> bool {
+    use CommandType as T;
+    let settles = matches!(command_type, T::SettleClaim | T::SettleRelease);
+    let of_kind = match claim {
+        Claim::Key(_) => matches!(command_type, T::ClaimKey | T::ReleaseKey),
+        Claim::Pledge(_) => matches!(command_type, T::ClaimPledge | T::ReleasePledge),
+        Claim::Edge(_) => matches!(command_type, T::ClaimEdge | T::ReleaseEdge),
+    };
+    settles || of_kind
+}
+
 impl Serialize for Command {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (patch, reports, claim, granted) = match &self.body {
-            CommandBody::CreateCustomer(patch) | CommandBody::UpdateCustomer(patch) => {
-                (Some(&**patch), None, None, None)
+        let (mut patch, mut reports, mut claim) = (None, None, None);
+        let (mut granted, mut answer) = (None, None);
+        match &self.body {
+            CommandBody::CreateCustomer(asked) | CommandBody::UpdateCustomer(asked) => {
+                patch = Some(&**asked);
             }
-            CommandBody::RecordUsage(reports) => (None, Some(reports.as_slice()), None, None),
-            CommandBody::ArchiveCustomer | CommandBody::Entitle(_) => (None, None, None, None),
-            CommandBody::ClaimKey(claim)
-            | CommandBody::ReleaseKey(claim)
-            | CommandBody::SettleRelease(claim) => (None, None, Some(claim), None),
-            CommandBody::SettleClaim(Settlement { claim, granted }) => {
-                (None, None, Some(claim), Some(*granted))
+            CommandBody::RecordUsage(asked) => reports = Some(asked.as_slice()),
+            CommandBody::ArchiveCustomer | CommandBody::Entitle(_) => {}
+            CommandBody::Claim(about)
+            | CommandBody::Release(about)
+            | CommandBody::SettleRelease(about) => claim = Some(about),
+            CommandBody::SettleClaim(settlement) => {
+                claim = Some(&settlement.claim);
+                granted = Some(settlement.granted);
+                answer = Some(&settlement.answer).filter(|answer| !answer.is_empty());
             }
-        };
+        }
         let entitle = if let CommandBody::Entitle(asked) = &self.body {
             Written::from(&**asked)
         } else {
@@ -282,6 +308,7 @@ impl Serialize for Command {
             reports,
             claim,
             granted,
+            answer,
             plan: entitle.plan,
             plan_id: entitle.plan_id,
             change: entitle.change,
@@ -336,6 +363,8 @@ struct CommandWire<'a> {
     claim: Option<&'a Claim>,
     #[serde(skip_serializing_if = "Option::is_none")]
     granted: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<&'a RegistrarAnswer>,
     #[serde(skip_serializing_if = "Option::is_none")]
     plan: Option<&'a PlanAsked>,
     #[serde(skip_serializing_if = "Option::is_none")]

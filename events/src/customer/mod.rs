@@ -5,6 +5,7 @@
 //! what may be asked is decided elsewhere.
 
 mod identity;
+mod hierarchy;
 mod profile;
 mod contract;
 mod budget;
@@ -24,6 +25,7 @@ pub use controls::{
     UsageFilter, UsageLimit,
 };
 pub use document::{CustomerDocument, LifetimeSummary, PeriodSummary, UsageSummary};
+pub use hierarchy::{EdgeClaimed, EdgeReleased, PledgeClaimed, PledgeReleased};
 pub use identity::{
     CustomerArchived, CustomerCreated, Identity, IdentityPatch, KeyChanged, KeyClaimed,
     KeyReleased, ParentChanged,

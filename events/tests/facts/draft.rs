@@ -92,6 +92,9 @@ fn a_body_member_that_is_missing_or_does_not_belong_is_named() {
         ("ArchiveCustomer", "reports", json!([report]), "/reports", misplaced),
         ("CreateCustomer", "claim", claim.clone(), "/claim", misplaced),
         ("ClaimKey", "granted", json!(true), "/granted", misplaced),
+        ("ClaimKey", "answer", json!({}), "/answer", misplaced),
+        ("ClaimEdge", "claim", claim.clone(), "/claim", misplaced),
+        ("ReleasePledge", "claim", claim.clone(), "/claim", misplaced),
         ("ClaimKey", "reason", json!("x"), "/claim", "is missing"),
         ("SettleClaim", "claim", claim, "/granted", "is missing"),
         ("SettleClaim", "granted", json!(false), "/claim", "is missing"),
@@ -100,6 +103,27 @@ fn a_body_member_that_is_missing_or_does_not_belong_is_named() {
         command[member] = value;
         let fault = complete(&command, defaults()).unwrap_err();
         assert_eq!(fault, DraftFault { pointer, detail }, "{kind} with {member}");
+    }
+}
+
+#[test]
+fn a_parent_is_named_by_a_bare_id_too() {
+    let id = "5f0c8bd4-0c5e-5d0a-9d6b-3d3f3d1c2b01";
+    let asked = |parent: &Value| {
+        json!({"type": "UpdateCustomer", "customer": {"key": "a"},
+            "patch": {"identity": {"parent": parent}}})
+    };
+    for (parent, kept) in [
+        (json!(id), json!({"id": id})),
+        (json!({"id": id}), json!({"id": id})),
+        (json!({"key": id}), json!({"key": id})),
+        (json!(null), json!(null)),
+    ] {
+        let command = complete(&asked(&parent), defaults()).unwrap();
+        assert_eq!(written(&command)["patch"], json!({"identity": {"parent": kept}}));
+    }
+    for parent in [json!("acme"), json!({}), json!({"key": ""}), json!(1)] {
+        assert!(read(&asked(&parent)).is_err(), "{parent}");
     }
 }
 

@@ -3,16 +3,20 @@
 use std::collections::BTreeMap;
 
 use tallybook_events::codec::{Claimed, DeadLetter};
-use tallybook_events::command::{Claim, Command, CommandBody, Context, CustomerPatch, Routed};
+use tallybook_events::command::{
+    Claim, Command, CommandBody, Context, CustomerPatch, EdgeClaim, KeyClaim, PledgeClaim,
+    RegistrarAnswer, Routed, Settlement,
+};
 use tallybook_events::customer::{
     Address, AddressPatch, AutoTopup, BillingControls, BillingControlsPatch, BillingControlsSet,
     Budget, BudgetKind, BudgetPatch, BudgetSet, BudgetThresholdReached, Change, Contract,
     ContractPatch, ContractSet, Corrected, CustomerArchived, CustomerCreated, CustomerDocument,
-    CustomerUpdated, Identity, IdentityPatch, Interval, KeyChanged, KeyClaimed, KeyReleased,
-    LifetimeSummary, LimitAnchor, LimitInterval, LimitType, Limits, LimitsPatch, OverageAllowed,
-    ParentChanged, PeriodSummary, Policy, PolicyChanged, PolicyPatch, Profile, ProfilePatch,
-    PurchaseLimit, SpendLimit, Status, StatusChanged, ThresholdType, TierChanged, UsageAlert,
-    UsageFilter, UsageLimit, UsageRecorded, UsageSummary,
+    CustomerUpdated, EdgeClaimed, EdgeReleased, Identity, IdentityPatch, Interval, KeyChanged,
+    KeyClaimed, KeyReleased, LifetimeSummary, LimitAnchor, LimitInterval, LimitType, Limits,
+    LimitsPatch, OverageAllowed, ParentChanged, PeriodSummary, PledgeClaimed, PledgeReleased,
+    Policy, PolicyChanged, PolicyPatch, Profile, ProfilePatch, PurchaseLimit, SpendLimit, Status,
+    StatusChanged, ThresholdType, TierChanged, UsageAlert, UsageFilter, UsageLimit, UsageRecorded,
+    UsageSummary,
 };
 use tallybook_events::decision::{
     Accepted, Decision, Deferred, Outcome, Rejection, RejectionCode, SourceRef,
@@ -106,13 +110,41 @@ pub(crate) fn event(name: &str) -> Event {
             key: text("user-123"),
             holder: text(OTHER),
             birth: true,
+            held: None,
         }),
         "KeyReleased.v1" => {
             Event::KeyReleased(KeyReleased { key: text("user-123"), holder: text(OTHER) })
         }
+        "PledgeClaimed.v1" => {
+            Event::PledgeClaimed(PledgeClaimed { child: text(OTHER), held: text(COMMAND) })
+        }
+        "PledgeReleased.v1" => {
+            Event::PledgeReleased(PledgeReleased { child: text(OTHER), held: text(COMMAND) })
+        }
+        "EdgeClaimed.v1" => Event::EdgeClaimed(EdgeClaimed {
+            parent: text(BORN),
+            child: text(OTHER),
+            held: text(COMMAND),
+        }),
+        "EdgeReleased.v1" => Event::EdgeReleased(EdgeReleased {
+            parent: text(BORN),
+            child: text(OTHER),
+            held: text(COMMAND),
+        }),
         other => examples_entitlements::event(other)
             .unwrap_or_else(|| panic!("{other} has no example: add one, and its golden file")),
     }
+}
+
+/// Gives examples of members that came to a version later: its first example stays as it was.
+pub(crate) fn events_with_more() -> Vec<(&'static str, Event)> {
+    let claimed = KeyClaimed {
+        key: text("user-123"),
+        holder: text(OTHER),
+        birth: true,
+        held: Some(text(COMMAND)),
+    };
+    vec![("KeyClaimed.v1.held", Event::KeyClaimed(claimed))]
 }
 
 fn customer_updated() -> CustomerUpdated {
@@ -356,8 +388,13 @@ pub(crate) fn decision() -> Decision {
 
 /// Gives a decision with each of the other outcomes, by its name.
 pub(crate) fn other_decisions() -> Vec<(&'static str, Decision)> {
-    let claim =
-        Claim { key: text("user-124"), holder: text(BORN), held: text(COMMAND), birth: true };
+    let claim = Claim::Key(KeyClaim {
+        key: text("user-124"),
+        holder: text(BORN),
+        held: text(COMMAND),
+        birth: true,
+        under: None,
+    });
     let pointer = Some("/patch/contract/tier".into());
     let detail = "the catalogue has no tier \"gold\"".into();
     [
@@ -393,6 +430,47 @@ pub(crate) fn dead_letter() -> DeadLetter {
         source: SourceRef::Topic { partition: Partition(3), offset: 991, prev_offset: Some(990) },
         reason: " is not JSON".into(),
     }
+}
+
+/// Gives what Tallybook sends itself, by name: each kind of claim with every member.
+pub(crate) fn follow_ups() -> Vec<(&'static str, Decision)> {
+    let key = Claim::Key(KeyClaim {
+        key: text("user-124"),
+        holder: text(BORN),
+        held: text(COMMAND),
+        birth: true,
+        under: Some(text("0199c0de-0000-7000-8000-000000000002")),
+    });
+    let pledge = Claim::Pledge(PledgeClaim {
+        pledge: tallybook_events::ids::CustomerRef::Key(text("parent-1")),
+        child: text(BORN),
+        held: text(COMMAND),
+    });
+    let edge =
+        Claim::Edge(EdgeClaim { parent: text(OTHER), child: text(BORN), held: text(COMMAND) });
+    let settled = CommandBody::SettleClaim(Settlement {
+        claim: pledge.clone(),
+        granted: true,
+        answer: RegistrarAnswer {
+            refusal: Some(RejectionCode::ParentIsChild),
+            pledged: Some(text(OTHER)),
+            under: Some(text(COMMAND)),
+        },
+    });
+    let needs_more = Outcome::Deferred(Deferred { customer_id: text(BORN), claim: edge.clone() });
+    let done = decision().outcome;
+    [
+        ("DecisionRecord.v1.ClaimPledge", CommandBody::Claim(pledge), done.clone()),
+        ("DecisionRecord.v1.ClaimEdge", CommandBody::Claim(edge), done.clone()),
+        ("DecisionRecord.v1.SettleClaim", settled, needs_more),
+        ("DecisionRecord.v1.ReleaseKey", CommandBody::Release(key), done),
+    ]
+    .map(|(name, body, outcome)| {
+        let command = Command { body, ..update() };
+        let events = Vec::new();
+        (name, Decision { source: SourceRef::Local, command, outcome, events, ..decision() })
+    })
+    .into()
 }
 
 /// Gives a claim.

@@ -11,8 +11,8 @@ use tallybook_events::versions;
 use crate::examples;
 use crate::round_trip::write;
 
-/// The stored records: a decision with each outcome, and a claim.
-pub(crate) const RECORDS: [&str; 8] = [
+/// The stored records: a decision with each outcome, what Tallybook sends itself, and a claim.
+pub(crate) const RECORDS: [&str; 12] = [
     "DecisionRecord.v1",
     "DecisionRecord.v1.rejected",
     "DecisionRecord.v1.deferred",
@@ -20,6 +20,10 @@ pub(crate) const RECORDS: [&str; 8] = [
     "DecisionRecord.v1.dead_lettered",
     "DecisionRecord.v1.repeated",
     "DecisionRecord.v1.dead_letter",
+    "DecisionRecord.v1.ClaimPledge",
+    "DecisionRecord.v1.ClaimEdge",
+    "DecisionRecord.v1.SettleClaim",
+    "DecisionRecord.v1.ReleaseKey",
     "ClaimRecord.v1",
 ];
 
@@ -49,11 +53,21 @@ fn every_event_version_is_read_as_the_value_that_was_written() {
 }
 
 #[test]
+fn members_that_came_later_are_read_and_written_too() {
+    for (name, event) in examples::events_with_more() {
+        let stored: Box<RawValue> = serde_json::from_str(&golden(name)).unwrap();
+        assert_eq!(codec::read_event(&stored).unwrap(), event, "{name}");
+        assert_eq!(serde_json::to_string(&event).unwrap(), stored.get(), "{name}");
+    }
+}
+
+#[test]
 fn every_golden_file_is_of_a_version_that_is_read() {
     let known: BTreeSet<String> = versions::ALL
         .iter()
         .map(|version| version.name)
         .chain(RECORDS)
+        .chain(examples::events_with_more().iter().map(|(name, _)| *name))
         .map(|name| format!("{name}.json"))
         .collect();
     let stored: BTreeSet<String> = std::fs::read_dir(folder())
@@ -66,6 +80,7 @@ fn every_golden_file_is_of_a_version_that_is_read() {
 #[test]
 fn decision_records_are_read_and_written_as_they_were() {
     let mut decisions = examples::other_decisions();
+    decisions.extend(examples::follow_ups());
     decisions.push(("DecisionRecord.v1", examples::decision()));
     assert_eq!(decisions.len(), RECORDS.len() - 2);
     for (name, decision) in decisions {

@@ -146,15 +146,19 @@ fn commands_are_closed_at_every_depth() {
 
 #[test]
 fn each_command_has_its_own_members_and_needs_them() {
-    let claim = json!({"key": "a", "holder": "5f0c8bd4-0c5e-5d0a-9d6b-3d3f3d1c2b01",
-        "held": "0199c0de-0000-7000-8000-000000000001"});
+    let (customer, held) =
+        ("5f0c8bd4-0c5e-5d0a-9d6b-3d3f3d1c2b01", "0199c0de-0000-7000-8000-000000000001");
+    let key = json!({"key": "a", "holder": customer, "held": held});
+    let pledge = json!({"pledge": {"key": "a"}, "child": customer, "held": held});
+    let edge = json!({"parent": customer, "child": customer, "held": held});
     let report = json!({"report_id": "r", "occurred_at": "2026-01-01T00:00:00Z",
         "meter": "m", "cost": 0.25});
-    let members = BTreeMap::from([
+    let mut members = BTreeMap::from([
         ("patch", json!({"budget": {"period_budget": null}})),
         ("reports", json!([report])),
-        ("claim", claim),
+        ("claim", key.clone()),
         ("granted", json!(true)),
+        ("answer", json!({"refusal": "parent_unknown"})),
         ("plan", json!({"plan_id": "pro", "grants": [{"grant_id": "g", "feature_id": "f"}]})),
         ("plan_id", json!("pro")),
         ("change", json!({"past_due": true, "expires_at": null})),
@@ -175,10 +179,14 @@ fn each_command_has_its_own_members_and_needs_them() {
             CommandType::UpdateCustomer => (&["patch"], &["patch"]),
             CommandType::RecordUsage => (&["reports"], &["reports"]),
             CommandType::ArchiveCustomer => (&[], &[]),
-            CommandType::ClaimKey | CommandType::ReleaseKey | CommandType::SettleRelease => {
-                (&["claim"], &["claim"])
-            }
-            CommandType::SettleClaim => (&["claim", "granted"], &["claim", "granted"]),
+            CommandType::ClaimKey
+            | CommandType::ClaimPledge
+            | CommandType::ClaimEdge
+            | CommandType::ReleaseKey
+            | CommandType::ReleasePledge
+            | CommandType::ReleaseEdge
+            | CommandType::SettleRelease => (&["claim"], &["claim"]),
+            CommandType::SettleClaim => (&["claim", "granted"], &["claim", "granted", "answer"]),
             CommandType::AttachPlan => (&["plan"], &["plan"]),
             CommandType::UpdatePlan => (&["plan_id", "change"], &["plan_id", "change"]),
             CommandType::CancelPlan => (&["plan_id"], &["plan_id", "cancellation"]),
@@ -187,6 +195,11 @@ fn each_command_has_its_own_members_and_needs_them() {
             CommandType::RevokeGrant => (&["grant_id"], &["grant_id"]),
             CommandType::SetFlag => (&["flag"], &["flag"]),
             CommandType::ClearFlag => (&["feature_id"], &["feature_id"]),
+        };
+        match kind.as_str() {
+            "ClaimPledge" | "ReleasePledge" => members.insert("claim", pledge.clone()),
+            "ClaimEdge" | "ReleaseEdge" | "SettleClaim" => members.insert("claim", edge.clone()),
+            _ => members.insert("claim", key.clone()),
         };
         let validator = validator(kind.as_str());
         // No type has more than two members: any two, and fewer.

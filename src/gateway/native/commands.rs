@@ -204,8 +204,12 @@ fn complete(
         | CommandType::ClearFlag => KeyScope::Write,
         CommandType::RecordUsage => KeyScope::Usage,
         CommandType::ClaimKey
+        | CommandType::ClaimPledge
+        | CommandType::ClaimEdge
         | CommandType::SettleClaim
         | CommandType::ReleaseKey
+        | CommandType::ReleasePledge
+        | CommandType::ReleaseEdge
         | CommandType::SettleRelease => {
             return Err(Fault::invalid("/type", "is sent by Tallybook only").into());
         }

@@ -302,9 +302,9 @@ impl Answering {
     }
 
     fn decided(&mut self, partition: Partition, decision: Decision) {
-        if let CommandBody::SettleClaim(settlement) = &decision.command.body {
-            let held = settlement.claim.held;
-            if let Some(waiters) = self.held.remove(&held) {
+        if let CommandBody::SettleClaim(_) = &decision.command.body {
+            let settled = decision.outcome.settles(&decision.command.body);
+            if let Some((held, waiters)) = settled.and_then(|held| self.held.remove_entry(&held)) {
                 answer_all(waiters, &Self::answer(partition, held, &decision, false));
             }
             return;

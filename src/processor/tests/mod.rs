@@ -24,6 +24,7 @@ use crate::journal::memory::{Deliveries, MemoryJournal};
 
 mod answers;
 mod renames;
+mod parents;
 mod mischief;
 
 const DEADLINE: Duration = Duration::from_secs(30);

@@ -18,8 +18,8 @@ use tallybook_events::text::{Country, Email, Phone};
 use super::entitled;
 use super::words::{
     FEW, amount, claim, command_id, customer_id, customer_ref, date, duration, environment, flag,
-    free, json, mccs, moment, number, overage, small, spend_limit, status, tenant, topup,
-    usage_alert, usage_limit, word,
+    free, json, mccs, moment, number, overage, registrar_answer, small, spend_limit, status,
+    tenant, topup, usage_alert, usage_limit, word,
 };
 use crate::examples::text;
 
@@ -42,10 +42,11 @@ fn command_body() -> BoxedStrategy<CommandBody> {
         customer_patch().prop_map(|it| CommandBody::UpdateCustomer(Box::new(it))),
         vec(report(), 1..=FEW).prop_map(CommandBody::RecordUsage),
         Just(CommandBody::ArchiveCustomer),
-        claim().prop_map(CommandBody::ClaimKey),
-        (claim(), flag())
-            .prop_map(|(claim, granted)| CommandBody::SettleClaim(Settlement { claim, granted })),
-        claim().prop_map(CommandBody::ReleaseKey),
+        claim().prop_map(CommandBody::Claim),
+        (claim(), flag(), registrar_answer()).prop_map(|(claim, granted, answer)| {
+            CommandBody::SettleClaim(Settlement { claim, granted, answer })
+        }),
+        claim().prop_map(CommandBody::Release),
         claim().prop_map(CommandBody::SettleRelease),
         entitled::asked().prop_map(|it| CommandBody::Entitle(Box::new(it))),
     ]

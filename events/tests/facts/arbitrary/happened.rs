@@ -5,9 +5,9 @@ use proptest::option::of;
 use proptest::prelude::*;
 use tallybook_events::customer::{
     BillingControls, BillingControlsSet, Budget, BudgetKind, BudgetThresholdReached, Change,
-    ContractSet, Corrected, CustomerArchived, CustomerCreated, CustomerUpdated, KeyChanged,
-    KeyClaimed, KeyReleased, Limits, ParentChanged, Policy, PolicyChanged, StatusChanged,
-    TierChanged, UsageRecorded,
+    ContractSet, Corrected, CustomerArchived, CustomerCreated, CustomerUpdated, EdgeClaimed,
+    EdgeReleased, KeyChanged, KeyClaimed, KeyReleased, Limits, ParentChanged, PledgeClaimed,
+    PledgeReleased, Policy, PolicyChanged, StatusChanged, TierChanged, UsageRecorded,
 };
 use tallybook_events::decision::{
     Accepted, Deferred, Outcome, Rejection, RejectionCode, SourceRef,
@@ -18,15 +18,17 @@ use tallybook_events::ids::Partition;
 use super::asked::routed;
 use super::entitled;
 use super::words::{
-    FEW, amount, any_text, claim, customer_id, date, duration, environment, flag, free, json, mccs,
-    moment, number, overage, small, spend_limit, status, tenant, topup, usage_alert, usage_limit,
-    window, word,
+    FEW, amount, any_text, claim, command_id, customer_id, date, duration, environment, flag, free,
+    json, mccs, moment, number, overage, small, spend_limit, status, tenant, topup, usage_alert,
+    usage_limit, window, word,
 };
 
 /// Any event.
 pub(crate) fn event() -> BoxedStrategy<Event> {
     let updated = (btree_map(any_text(), change(), 0..FEW), btree_map(any_text(), json(), 0..FEW));
-    let slot = (word(), customer_id(), flag());
+    let slot = (word(), customer_id(), flag(), of(command_id()));
+    let pledge = || (customer_id(), command_id());
+    let edge = || (customer_id(), customer_id(), command_id());
     prop_oneof![
         created().prop_map(Event::CustomerCreated),
         updated.prop_map(|(set, removed)| Event::CustomerUpdated(CustomerUpdated { set, removed })),
@@ -47,10 +49,20 @@ pub(crate) fn event() -> BoxedStrategy<Event> {
         usage_recorded().prop_map(Event::UsageRecorded),
         threshold().prop_map(Event::BudgetThresholdReached),
         of(word()).prop_map(|key| Event::CustomerArchived(CustomerArchived { key })),
-        slot.prop_map(|(key, holder, birth)| Event::KeyClaimed(KeyClaimed { key, holder, birth })),
+        slot.prop_map(|(key, holder, birth, held)| {
+            Event::KeyClaimed(KeyClaimed { key, holder, birth, held })
+        }),
         (word(), customer_id())
             .prop_map(|(key, holder)| Event::KeyReleased(KeyReleased { key, holder })),
         entitled::event(),
+        pledge().prop_map(|(child, held)| Event::PledgeClaimed(PledgeClaimed { child, held })),
+        pledge().prop_map(|(child, held)| Event::PledgeReleased(PledgeReleased { child, held })),
+        edge().prop_map(|(parent, child, held)| {
+            Event::EdgeClaimed(EdgeClaimed { parent, child, held })
+        }),
+        edge().prop_map(|(parent, child, held)| {
+            Event::EdgeReleased(EdgeReleased { parent, child, held })
+        }),
     ]
     .boxed()
 }

@@ -4,11 +4,12 @@ use proptest::collection::{btree_map, vec};
 use proptest::option::of;
 use proptest::prelude::*;
 use proptest::string::string_regex;
-use tallybook_events::command::Claim;
+use tallybook_events::command::{Claim, EdgeClaim, KeyClaim, PledgeClaim, RegistrarAnswer};
 use tallybook_events::customer::{
     AutoTopup, Interval, LimitAnchor, LimitInterval, LimitType, OverageAllowed, PurchaseLimit,
     SpendLimit, Status, ThresholdType, UsageAlert, UsageFilter, UsageLimit,
 };
+use tallybook_events::decision::RejectionCode;
 use tallybook_events::ids::{CommandId, CustomerId, CustomerRef, Environment};
 use tallybook_events::json::Json;
 use tallybook_events::money::Amount;
@@ -135,13 +136,29 @@ pub(super) fn mccs() -> impl Strategy<Value = Vec<Mcc>> {
     vec((0..10_000_u32).prop_map(|code| text(&format!("{code:04}"))), 0..FEW)
 }
 
-pub(super) fn claim() -> impl Strategy<Value = Claim> {
-    (word(), customer_id(), command_id(), flag()).prop_map(|(key, holder, held, birth)| Claim {
-        key,
-        holder,
-        held,
-        birth,
-    })
+/// Any claim.
+pub(super) fn claim() -> BoxedStrategy<Claim> {
+    prop_oneof![
+        key_claim().prop_map(Claim::Key),
+        (customer_ref(), customer_id(), command_id()).prop_map(|(pledge, child, held)| {
+            Claim::Pledge(PledgeClaim { pledge, child, held })
+        }),
+        (customer_id(), customer_id(), command_id())
+            .prop_map(|(parent, child, held)| Claim::Edge(EdgeClaim { parent, child, held })),
+    ]
+    .boxed()
+}
+
+fn key_claim() -> impl Strategy<Value = KeyClaim> {
+    (word(), customer_id(), command_id(), flag(), of(command_id()))
+        .prop_map(|(key, holder, held, birth, under)| KeyClaim { key, holder, held, birth, under })
+}
+
+/// Any answer of a registrar.
+pub(super) fn registrar_answer() -> impl Strategy<Value = RegistrarAnswer> {
+    let code = prop_oneof![Just(RejectionCode::ParentUnknown), Just(RejectionCode::KeyTaken)];
+    (of(code), of(customer_id()), of(command_id()))
+        .prop_map(|(refusal, pledged, under)| RegistrarAnswer { refusal, pledged, under })
 }
 
 pub(super) fn topup() -> impl Strategy<Value = AutoTopup> {

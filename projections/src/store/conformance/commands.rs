@@ -1,7 +1,9 @@
 //! What became of commands.
 
 use serde_json::{Value, json};
-use tallybook_events::command::{Claim, Command, CommandBody, Context, Settlement};
+use tallybook_events::command::{
+    Claim, Command, CommandBody, Context, KeyClaim, RegistrarAnswer, Settlement,
+};
 use tallybook_events::decision::{Accepted, Deferred, Outcome, Rejection, RejectionCode};
 use tallybook_events::event::Event;
 use tallybook_events::ids::{CommandId, CustomerRef, Environment, Position, Scope};
@@ -100,12 +102,18 @@ pub(crate) async fn a_command_is_found_with_its_events_or_its_refusal(fixture: i
 pub(crate) async fn a_held_command_is_what_settled_it(fixture: impl Fixture) {
     let mut log = Log::new(0);
     let day = at("2026-11-01");
-    let claim = |held| Claim { key: key("apex"), holder: id("acme"), held, birth: false };
+    let (apex, holder) = (key("apex"), id("acme"));
+    let claim =
+        |held| Claim::Key(KeyClaim { key: apex.clone(), holder, held, birth: false, under: None });
     let held = |number| {
         Outcome::Deferred(Deferred { customer_id: id("acme"), claim: claim(command_id(number)) })
     };
     let settle = |number, of| {
-        let settlement = Settlement { claim: claim(command_id(of)), granted: true };
+        let settlement = Settlement {
+            claim: claim(command_id(of)),
+            granted: true,
+            answer: RegistrarAnswer::default(),
+        };
         command(number, scope(), CommandBody::SettleClaim(settlement))
     };
     log.record(&asked(1), day, &accepted(0, 1), &[created("acme")]);
@@ -116,7 +124,7 @@ pub(crate) async fn a_held_command_is_what_settled_it(fixture: impl Fixture) {
     log.record(&settle(13, 3), late, &rejected(RejectionCode::KeyTaken), &[]);
     // An answer that comes again settles nothing; nor does a claim of our own.
     log.record(&settle(14, 2), late, &rejected(RejectionCode::NothingHeld), &[]);
-    let claims = command(15, scope(), CommandBody::ClaimKey(claim(command_id(2))));
+    let claims = command(15, scope(), CommandBody::Claim(claim(command_id(2))));
     log.record(&claims, late, &accepted(2, 2), &[]);
     let place = |seq| Position { partition: log.partition, seq };
     let mut store = fixture.store();

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use http::Method;
 use serde_json::json;
-use tallybook_events::command::{Command, CommandBody, CustomerPatch};
+use tallybook_events::command::{Claim, Command, CommandBody, CustomerPatch, KeyClaim};
 use tallybook_events::decision::{Accepted, Deferred, Outcome, RejectionCode};
 use tallybook_events::field::Edit;
 use tallybook_events::ids::CustomerRef;
@@ -243,12 +243,13 @@ async fn a_repeat_is_answered_with_the_state_of_then_and_says_so() {
 #[tokio::test]
 async fn a_held_change_is_answered_202_with_what_is_known() {
     let fixture = Fixture::deciding(|command| {
-        let claim = tallybook_events::command::Claim {
+        let claim = Claim::Key(KeyClaim {
             key: "new".parse().unwrap(),
             holder: acme().id,
             held: command.command_id,
             birth: false,
-        };
+            under: None,
+        });
         let deferred = Deferred { customer_id: acme().id, claim };
         let events = bytes::Bytes::from_static(b"[]");
         Ok(Answer { outcome: Outcome::Deferred(deferred), events, ..accepted(command, 7) })
