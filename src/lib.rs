@@ -34,7 +34,20 @@
 //!    until the read models have come so far ([`Queries::reached`]), asks them for the customer
 //!    ([`Queries::customer`]), and sends the document: the caller reads its own write.
 //!
-//! After a crash the owner reads its partition from the first record on ([`processor::restore`]), claims
+//! # Rules that span customers
+//!
+//! A key has one customer; a parent has no parent, and a child no children. Each such rule has one
+//! registrar that decides it, which lives in some partition as a customer does: the *slot* of the key,
+//! the *hierarchy* of the scope, and the parent itself, which pledges to stay until the child has it
+//! ([`Claim`]). The command is held at its customer ([`decisions::Held`]), a claim goes to the registrar
+//! as a command of our own, and its answer ([`Settlement`]) decides the held command as a whole, or
+//! lets it ask the next registrar. What was given up, or was granted for nothing, goes back the same way
+//! before the caller hears of the decision. Ids of such commands are derived, so one that comes again
+//! is known; what is not answered is asked again ([`decisions::Record::unanswered`]).
+//!
+//! # After a crash
+//!
+//! The owner reads its partition from the first record on ([`processor::restore`]), claims
 //! it with a record of its own, and goes on. Nothing outside the journal says what happened.
 //!
 //! # Who knows whom
@@ -52,6 +65,8 @@
 //! [`Command::home`]: tallybook_events::command::Command::home
 //! [`Partition::of`]: tallybook_events::ids::Partition::of
 //! [`Event`]: tallybook_events::event::Event
+//! [`Claim`]: tallybook_events::command::Claim
+//! [`Settlement`]: tallybook_events::command::Settlement
 //! [`Rejection`]: tallybook_events::decision::Rejection
 //! [`Outcome`]: tallybook_events::decision::Outcome
 //! [`codec::write_decision`]: tallybook_events::codec::write_decision

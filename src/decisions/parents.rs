@@ -20,7 +20,8 @@ use super::customer::Customer;
 /// A key names whoever has it when its slot is asked. A parent that stays the same is no change.
 ///
 /// # Errors
-/// `parent_is_self`; what a registrar refuses is told when its answer comes.
+/// `customer_has_subscriptions`, then `parent_is_self`; what a registrar refuses is told when its
+/// answer comes.
 pub(super) fn step(
     customer: &Customer,
     ask: &Ask<'_>,
@@ -44,8 +45,9 @@ pub(super) fn step(
     if from == to {
         return Ok(Step::Done(None));
     }
-    // The first rule of all comes here: a customer with subscriptions that are not over keeps its
-    // parent (`customer_has_subscriptions`).
+    if customer.has_live_subscriptions(ask.decided_at) {
+        return Err(refusal(RejectionCode::CustomerHasSubscriptions));
+    }
     let (Some(named), Some(parent)) = (named, to) else {
         return Ok(Step::Done(Some(ParentChanged { from, to: None })));
     };
@@ -80,6 +82,8 @@ pub(super) fn refusal(code: RejectionCode) -> Rejection {
         "that parent has a parent itself, and there is one level only"
     } else if code == RejectionCode::CustomerHasChildren {
         "the customer is a parent itself, and there is one level only"
+    } else if code == RejectionCode::CustomerHasSubscriptions {
+        "the customer has subscriptions that are not over, and keeps its place until they are"
     } else {
         "the parent cannot be given just now; try again later"
     };
@@ -189,6 +193,31 @@ mod tests {
         assert_eq!(ask(&mut world, "p", json!({"key": "r"})).types(), ["KeyChanged"]);
         assert_eq!(ask(&mut world, KEY, below("r")).events(), json!([]), "by its new key");
         assert_eq!(ask(&mut world, KEY, below("p")).code(), "parent_unknown");
+    }
+
+    #[test]
+    fn with_subscriptions_that_are_not_over_a_customer_keeps_its_place() {
+        let attach = json!({"type": "AttachPlan", "plan": {"plan_id": "pro"}});
+        let cancel = json!({"type": "CancelPlan", "plan_id": "pro"});
+        let mut world = worlds(&[KEY, "p", "q"]);
+        ask(&mut world, KEY, below("p"));
+        world.ask(attach.clone());
+        for patch in [below_id(nth("q", 0)), below("q"), below(KEY), alone()] {
+            assert_eq!(ask(&mut world, KEY, patch).code(), "customer_has_subscriptions");
+        }
+        // Nothing changes, or another customer does.
+        assert_eq!(ask(&mut world, KEY, below("p")).events(), json!([]));
+        assert_eq!(ask(&mut world, "q", below("p")).types(), ["ParentChanged"]);
+        world.ask(cancel);
+        assert_eq!(ask(&mut world, KEY, alone()).types(), ["ParentChanged"]);
+        // What begins while the hierarchy is asked counts too.
+        assert!(world.send(update(below("p"))).is_deferred());
+        assert_eq!(world.send(attach).types(), ["PlanAttached"]);
+        let settled = world.settle();
+        assert_eq!(settled[1].code(), "customer_has_subscriptions");
+        assert_eq!(settled.len(), 4, "and the pledge is given back: {settled:?}");
+        world.check_quiet();
+        assert_eq!(parent_of(&world, KEY), json!(null));
     }
 
     #[test]
