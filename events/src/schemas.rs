@@ -85,18 +85,36 @@ fn command(kind: CommandType) -> Schema {
     schema
 }
 
-/// Gives the schema of a command of one type, as part of another document; the types that it names
-/// go into the generator's definitions.
-pub fn asked(kind: CommandType, generator: &mut SchemaGenerator) -> Schema {
-    let patch = generator.subschema_for::<CustomerPatch>();
-    let claim = match kind {
+/// Gives the schema of the member `claim` of a command of one type.
+fn claim_of(kind: CommandType, generator: &mut SchemaGenerator) -> Schema {
+    match kind {
         CommandType::ClaimKey | CommandType::ReleaseKey => generator.subschema_for::<KeyClaim>(),
         CommandType::ClaimPledge | CommandType::ReleasePledge => {
             generator.subschema_for::<PledgeClaim>()
         }
         CommandType::ClaimEdge | CommandType::ReleaseEdge => generator.subschema_for::<EdgeClaim>(),
-        _ => generator.subschema_for::<Claim>(),
-    };
+        CommandType::CreateCustomer
+        | CommandType::UpdateCustomer
+        | CommandType::RecordUsage
+        | CommandType::ArchiveCustomer
+        | CommandType::SettleClaim
+        | CommandType::SettleRelease
+        | CommandType::AttachPlan
+        | CommandType::UpdatePlan
+        | CommandType::CancelPlan
+        | CommandType::RecordPurchase
+        | CommandType::GrantBalance
+        | CommandType::RevokeGrant
+        | CommandType::SetFlag
+        | CommandType::ClearFlag => generator.subschema_for::<Claim>(),
+    }
+}
+
+/// Gives the schema of a command of one type, as part of another document; the types that it names
+/// go into the generator's definitions.
+pub fn asked(kind: CommandType, generator: &mut SchemaGenerator) -> Schema {
+    let patch = generator.subschema_for::<CustomerPatch>();
+    let claim = claim_of(kind, generator);
     let mut reports = generator.subschema_for::<Vec<UsageReport>>();
     reports.insert("minItems".to_owned(), json!(1));
     reports.insert("maxItems".to_owned(), json!(MAX_REPORTS));

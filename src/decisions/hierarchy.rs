@@ -109,7 +109,7 @@ pub(super) fn release(
     at_hierarchy(ask)?;
     let EdgeClaim { parent, child, held } = *claim;
     let has = record.ties.get().hierarchy.has(claim);
-    let event = has.then(|| Event::EdgeReleased(EdgeReleased { parent, child, held }));
+    let event = has.then_some(Event::EdgeReleased(EdgeReleased { parent, child, held }));
     Ok(Verdict::done(event.into_iter().collect()))
 }
 

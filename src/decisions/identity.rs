@@ -190,10 +190,11 @@ pub(super) fn decide(
         Patch::Clear => now.links.keys().for_each(|provider| unlink(now, provider, updated)),
         Patch::Set(links) => merge_links(now, links, updated),
     }
-    let is_link = |path: &&Box<str>| path.starts_with(CustomerUpdated::LINKS);
+    let is_link = |path: &str| path.starts_with(CustomerUpdated::LINKS);
     let added =
         updated.set.iter().filter(|(path, change)| is_link(path) && change.old == Json::Null);
-    let (added, gone) = (added.count(), updated.removed.keys().filter(is_link).count());
+    let gone = updated.removed.keys().filter(|path| is_link(path));
+    let (added, gone) = (added.count(), gone.count());
     let links = now.links.len() + added - gone;
     if links > MAX_LINKS && links > now.links.len() {
         let code = RejectionCode::TooManyLinks;

@@ -53,7 +53,7 @@ pub(super) fn claim(
 pub(super) fn release(record: &Record, claim: &PledgeClaim) -> Verdict {
     let PledgeClaim { child, held, .. } = *claim;
     let has = record.ties.get().pledges.get(&held) == Some(&child);
-    let event = has.then(|| Event::PledgeReleased(PledgeReleased { child, held }));
+    let event = has.then_some(Event::PledgeReleased(PledgeReleased { child, held }));
     Verdict::done(event.into_iter().collect())
 }
 

@@ -2,7 +2,7 @@
 //! granted that came to nothing. A slot that is here has its key back at once; all else is on its way
 //! until the registrar has answered.
 
-use tallybook_events::command::{Claim, EdgeClaim, KeyClaim, PledgeClaim};
+use tallybook_events::command::{Claim, Command, CommandBody, EdgeClaim, KeyClaim, PledgeClaim};
 use tallybook_events::ids::{CommandId, CustomerKey, CustomerRef};
 
 use super::claims::{self, Grant};
@@ -81,7 +81,8 @@ fn send_key(
 }
 
 fn send(record: &mut Record, decided: &Decided<'_>, claim: Claim) {
-    let on_its_way = |release: &tallybook_events::command::Command| matches!(&release.body, tallybook_events::command::CommandBody::Release(sent) if *sent == claim);
+    let on_its_way =
+        |release: &Command| matches!(&release.body, CommandBody::Release(sent) if *sent == claim);
     if !record.releasing.iter().any(on_its_way) {
         record.releasing.push(follow_ups::release(decided, claim));
     }
