@@ -3,6 +3,8 @@
 //! documents, not from what comes out here.
 
 mod common;
+#[path = "common/postgres.rs"]
+mod database;
 #[path = "dialects/ordered.rs"]
 mod ordered;
 #[path = "dialects/pattern.rs"]
@@ -16,7 +18,7 @@ mod play;
 #[path = "dialects/shared.rs"]
 mod shared;
 
-use play::play;
+use play::{play, play_with};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn our_own_api_plays_by_its_recordings() {
@@ -46,4 +48,19 @@ async fn flexprice_plays_by_its_recordings() {
 #[tokio::test(flavor = "multi_thread")]
 async fn autumn_plays_by_its_recordings() {
     play("autumn", 60).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_play_by_their_recordings_on_postgres() {
+    for (dialect, at_least) in [
+        ("native", 3),
+        ("respan", 90),
+        ("zerodrift", 80),
+        ("proxy", 40),
+        ("flexprice", 60),
+        ("autumn", 60),
+    ] {
+        let url = database::shared().database(&format!("dialect_{dialect}"));
+        play_with(dialect, at_least, &["--postgres", &url]).await;
+    }
 }

@@ -1,6 +1,6 @@
 //! What became of each command: one row for each that was asked, refused ones too.
 
-use tallybook_events::decision::{Decision, Outcome, RejectionCode};
+use tallybook_events::decision::{Accepted, Decision, Outcome, RejectionCode};
 use tallybook_events::ids::{CommandId, Partition, Position, Scope};
 use tallybook_events::time::Timestamp;
 
@@ -54,5 +54,40 @@ impl CommandRow {
     /// Tells whether another row about the same command takes the place of this one.
     pub const fn gives_way(&self) -> bool {
         matches!(self.outcome, Outcome::Deferred(_))
+    }
+
+    /// Gives the name of the outcome in stores.
+    pub(crate) const fn word(&self) -> &'static str {
+        match &self.outcome {
+            Outcome::Accepted(_) => "accepted",
+            Outcome::Deferred(_) => "deferred",
+            Outcome::Rejected(_)
+            | Outcome::Forwarded { .. }
+            | Outcome::DeadLettered { .. }
+            | Outcome::Repeated { .. } => "rejected",
+        }
+    }
+
+    /// Gives the versions of the customer before and after, of one that was accepted.
+    pub(crate) const fn versions(&self) -> Option<(u64, u64)> {
+        match &self.outcome {
+            Outcome::Accepted(accepted) => Some((accepted.from_version, accepted.to_version)),
+            Outcome::Rejected(_)
+            | Outcome::Deferred(_)
+            | Outcome::Forwarded { .. }
+            | Outcome::DeadLettered { .. }
+            | Outcome::Repeated { .. } => None,
+        }
+    }
+
+    /// Gives the outcome as JSON, where customer and versions do not say all of it.
+    pub(crate) fn told(&self) -> Option<String> {
+        if let Outcome::Accepted(Accepted { duplicates, conflicts, .. }) = &self.outcome
+            && duplicates.is_empty()
+            && conflicts.is_empty()
+        {
+            return None;
+        }
+        Some(serde_json::to_string(&self.outcome).expect("an outcome is JSON"))
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tallybook_events::customer::entitlements::EntitlementFacts;
 use tallybook_events::customer::{
     BillingControls, Budget, Contract, Corrected, CustomerCreated, CustomerDocument, Identity,
-    Policy, Profile, UsageRecorded, UsageSummary,
+    Policy, Profile, Status, UsageRecorded, UsageSummary,
 };
 use tallybook_events::event::Event;
 use tallybook_events::ids::{CustomerId, CustomerKey, Merchant, ReportId, Scope};
@@ -106,6 +106,15 @@ pub enum RowChange {
 }
 
 impl CustomerRow {
+    /// Gives the name of what it is listed under in stores.
+    pub(crate) const fn listed_under(&self) -> &'static str {
+        match (self.archived_at, self.groups.contract.status) {
+            (Some(_), _) => "archived",
+            (None, Status::Active) => "active",
+            (None, Status::Suspended) => "suspended",
+        }
+    }
+
     /// Gives the customer document with what was used.
     pub fn document(self, usage: UsageSummary) -> CustomerDocument {
         let Groups { profile, contract, budget, policy, billing_controls, identity, .. } =
@@ -240,7 +249,7 @@ mod tests {
         suspended, tier, used,
     };
     use tallybook_events::customer::{
-        BillingControlsSet, ContractSet, KeyClaimed, Limits, ParentChanged, PolicyChanged, Status,
+        BillingControlsSet, ContractSet, KeyClaimed, Limits, ParentChanged, PolicyChanged,
     };
 
     /// Decisions, one a day from 2026-11-01 on, give the row.

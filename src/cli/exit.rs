@@ -124,7 +124,10 @@ fn of_link(link: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(store) = link.downcast_ref::<StoreError>() {
         return match store {
             StoreError::Unavailable(_) => Some(Exit::Unavailable),
-            StoreError::Moved | StoreError::Unfoldable(_) | StoreError::Damaged { .. } => None,
+            StoreError::Moved
+            | StoreError::Led
+            | StoreError::Unfoldable(_)
+            | StoreError::Damaged { .. } => None,
         };
     }
     let io = link.downcast_ref::<std::io::Error>()?;

@@ -1,15 +1,18 @@
 //! `tallybook rebuild`: folds the whole journal into new read models beside the live ones, then puts
 //! them in their place. A server may run meanwhile.
 
-use anyhow::Context as _;
+use std::sync::Arc;
+
 use clap::Args;
 use serde::Serialize;
 use tallybook_events::ids::Position;
-use tallybook_projections::store::sqlite::{SqliteRebuild, SqliteStore};
 
 use super::folder::{DataFolder, DataOption};
+use super::log::{self, KafkaOption};
+use super::models::{Models, PostgresOption};
 use super::output::{self, Format};
 use super::progress;
+use crate::journal::Journal;
 use crate::journal::sqlite::SqliteReader;
 use crate::projector::rebuild::rebuild;
 
@@ -18,6 +21,10 @@ use crate::projector::rebuild::rebuild;
 pub(super) struct Arguments {
     #[command(flatten)]
     folder: DataOption,
+    #[command(flatten)]
+    kafka: KafkaOption,
+    #[command(flatten)]
+    postgres: PostgresOption,
 }
 
 /// What is printed.
@@ -33,13 +40,15 @@ struct Report {
 /// Rebuilds, with a progress bar, and prints what was done.
 pub(super) fn run(arguments: &Arguments, format: Format) -> anyhow::Result<()> {
     let folder = DataFolder::new(&arguments.folder.data);
-    folder.must_have_journal()?;
-    let journal = SqliteReader::open(folder.path())?;
-    // The live rows must be there to be replaced; a damaged file is put aside by hand first.
-    drop(SqliteStore::open(folder.path()).context("cannot open the read models")?);
-    let new = SqliteRebuild::begin(folder.path()).context("cannot begin")?;
+    let journal: Arc<dyn Journal> = if let Some(kafka) = arguments.kafka.kafka() {
+        log::open_kafka(kafka)?.journal
+    } else {
+        folder.must_have_journal()?;
+        Arc::new(SqliteReader::open(folder.path())?)
+    };
+    let new = Models::at(arguments.postgres.place()?.as_ref(), folder.path()).rebuild()?;
     let bar = progress::bar(Some(0), "records");
-    let rebuilt = rebuild(&journal, Box::new(new), &mut |progress| {
+    let rebuilt = rebuild(&*journal, new, &mut |progress| {
         bar.set_length(progress.total);
         bar.set_position(progress.done);
     });

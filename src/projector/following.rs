@@ -12,6 +12,7 @@ use tallybook_projections::progress::Progress;
 use tallybook_projections::store::{Batch, Store, StoreError};
 
 use super::judged::{Halted, Readers};
+use super::lag::Lag;
 use super::{ProjectorState, ProjectorStatus};
 use crate::journal::{Follower, Journal, JournalError, Stored};
 
@@ -25,6 +26,8 @@ const MEASURE_EVERY: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// up to this one.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How often whoever stands by looks whether it is to fold.
+const STAND_BY: Duration = Duration::from_millis(250);
 
 /// All that the thread has.
 pub(super) struct Following {
@@ -33,6 +36,7 @@ pub(super) struct Following {
     pub(super) progress: Arc<Progress>,
     pub(super) stop: Arc<AtomicBool>,
     pub(super) status: ProjectorStatus,
+    pub(super) lag: Lag,
 }
 
 /// Why a round ended. The next one begins where the rows stand then.
@@ -41,6 +45,8 @@ enum Ended {
     Stopped,
     /// Somebody else moved the rows.
     Moved,
+    /// Somebody else folds here at present.
+    Led,
     /// No answer; ask again.
     Unavailable(Box<dyn Error + Send + Sync>),
     /// For good.
@@ -51,6 +57,7 @@ impl From<StoreError> for Ended {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Moved => Self::Moved,
+            StoreError::Led => Self::Led,
             StoreError::Unavailable(_) => Self::Unavailable(error.into()),
             StoreError::Unfoldable(_) | StoreError::Damaged { .. } => {
                 Self::Halted(Halted::Store(error))
@@ -106,13 +113,27 @@ impl Following {
                     tracing::warn!("somebody else moved the read models: going on from there");
                     self.status.set(ProjectorState::CatchingUp);
                 }
+                Ended::Led => {
+                    if self.status.state() != ProjectorState::StandingBy {
+                        tracing::info!("another projector folds into the read models: standing by");
+                    }
+                    self.status.set(ProjectorState::StandingBy);
+                }
                 Ended::Unavailable(error) => {
                     let why = chain_of(&*error);
                     tracing::warn!(why, ?pause, "the projector gets no answer, it asks again");
                     self.status.set(ProjectorState::Retrying(why));
                 }
             }
-            pause = if folded { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+            self.lag.measure();
+            let stands_by = self.status.state() == ProjectorState::StandingBy;
+            pause = if stands_by {
+                STAND_BY
+            } else if folded {
+                FIRST_PAUSE
+            } else {
+                (pause * 2).min(LONGEST_PAUSE)
+            };
             if self.stopped_within(pause) {
                 break;
             }
@@ -143,12 +164,12 @@ impl Following {
         let mut follower = self.journal.follow(from)?;
         let mut measured: Option<Instant> = None;
         loop {
-            if self.status.state() != ProjectorState::Following && past(&readers, &ends) {
-                tracing::info!("the read models are up to date");
-                self.status.set(ProjectorState::Following);
+            if past(&readers, &ends) {
+                self.up_to_date(*folded);
             }
             if measured.is_none_or(|at| at.elapsed() >= MEASURE_EVERY) {
-                self.measure(&readers)?;
+                self.lag.stands(readers.stand());
+                self.lag.measure();
                 measured = Some(Instant::now());
             }
             if self.stop.load(Ordering::Acquire) {
@@ -177,15 +198,15 @@ impl Following {
         Ok(())
     }
 
-    fn measure(&self, readers: &Readers) -> Result<(), Ended> {
-        for (partition, at) in readers.stand() {
-            let end = self.journal.bounds(partition)?.end;
-            let labels = [("partition", partition.to_string())];
-            metrics::gauge!("tallybook_projector_lag_records", &labels)
-                .set(gauge(end.saturating_sub(at.offset)));
-            metrics::gauge!("tallybook_projector_position", &labels).set(gauge(at.seq));
+    /// Notes that it has come to where the journal ended when it began. Whoever stands by does so until
+    /// it folds something itself.
+    fn up_to_date(&self, folded: bool) {
+        let state = self.status.state();
+        let stands_by = state == ProjectorState::StandingBy && !folded;
+        if state != ProjectorState::Following && !stands_by {
+            tracing::info!("the read models are up to date");
+            self.status.set(ProjectorState::Following);
         }
-        Ok(())
     }
 
     /// Pauses, but not when told to stop.
@@ -209,12 +230,6 @@ fn next(follower: &mut dyn Follower) -> Result<Vec<(Partition, Stored)>, Journal
 /// Tells whether all readers have come to where the partitions ended.
 fn past(readers: &Readers, ends: &[(Partition, Offset)]) -> bool {
     ends.iter().all(|(partition, end)| readers.checkpoint(*partition).offset >= *end)
-}
-
-/// Gives a number as metrics have it.
-#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; exact up to 2^53")]
-fn gauge(number: u64) -> f64 {
-    number as f64
 }
 
 /// Gives an error with all its causes.

@@ -3,6 +3,7 @@
 //!
 //! - `judged`: from stored records to what is folded, or to the reason why it must not go on.
 //! - `following`: the loop: what waits is folded in one transaction, without waiting for more.
+//! - `lag`: how far the rows are behind, in records and in seconds.
 //! - [`rebuild`](mod@rebuild): the same from the first record on, beside the live rows.
 //!
 //! It keeps nothing of its own: it begins where the rows stand. What does not answer is asked again,
@@ -15,9 +16,11 @@ use std::thread::{self, JoinHandle};
 use tallybook_projections::progress::Progress;
 use tallybook_projections::store::Store;
 
+use crate::clock::SharedClock;
 use crate::journal::Journal;
 
 mod judged;
+mod lag;
 mod following;
 pub mod rebuild;
 #[cfg(test)]
@@ -32,6 +35,8 @@ pub enum ProjectorState {
     CatchingUp,
     /// It folds what comes.
     Following,
+    /// Another projector folds into the same read models; it takes over when that one stops.
+    StandingBy,
     /// The journal or the store does not answer; it asks again.
     Retrying(String),
     /// It has stopped for good: this cannot be explained. A human must look.
@@ -56,7 +61,7 @@ impl ProjectorStatus {
     /// What is missing, in words.
     pub fn ready(&self) -> Result<(), String> {
         match self.state() {
-            ProjectorState::Following => Ok(()),
+            ProjectorState::Following | ProjectorState::StandingBy => Ok(()),
             ProjectorState::CatchingUp => Err("the read models catch up with the journal".into()),
             ProjectorState::Retrying(why) => Err(format!("the projector asks again: {why}")),
             ProjectorState::Halted(why) => Err(format!("the projector has halted: {why}")),
@@ -79,7 +84,7 @@ pub struct Projector {
 
 impl Projector {
     /// Starts to fold all partitions of a journal into a store. `progress` is told of each position
-    /// once answers are true for it.
+    /// once answers are true for it; `clock` says for how long what is not folded waits.
     ///
     /// # Errors
     /// When the system gives no thread.
@@ -87,10 +92,12 @@ impl Projector {
         journal: Arc<dyn Journal>,
         store: Box<dyn Store>,
         progress: Arc<Progress>,
+        clock: SharedClock,
     ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let status = ProjectorStatus(Arc::new(Mutex::new(ProjectorState::CatchingUp)));
         let following = following::Following {
+            lag: lag::Lag::new(Arc::clone(&journal), clock),
             journal,
             store,
             progress,

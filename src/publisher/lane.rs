@@ -60,7 +60,9 @@ enum Ended {
 impl From<StoreError> for Ended {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Moved | StoreError::Unavailable(_) => Self::Unavailable(error.into()),
+            StoreError::Moved | StoreError::Led | StoreError::Unavailable(_) => {
+                Self::Unavailable(error.into())
+            }
             StoreError::Damaged { .. } => Self::Useless(chain_of(&error)),
             StoreError::Unfoldable(_) => Self::Halted(Halted::Store(error)),
         }

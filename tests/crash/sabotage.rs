@@ -234,9 +234,10 @@ async fn serve(broken: Broken, data: &Path) {
     let progress = Arc::new(Progress::new(journal.partitions()));
     let store = SqliteStore::open(data).expect("the read models open");
     let queries = SqliteQueries::open(data, Arc::clone(&progress)).expect("the read models open");
-    let projector = Projector::start(Arc::clone(&journal), Box::new(store), progress)
-        .expect("there are threads");
     let clock: SharedClock = Arc::new(SystemClock);
+    let projector =
+        Projector::start(Arc::clone(&journal), Box::new(store), progress, Arc::clone(&clock))
+            .expect("there are threads");
     let processor = Processor::start(ProcessorConfig {
         journal,
         clock: Arc::clone(&clock),

@@ -11,6 +11,11 @@ use super::recorded::{Scenario, Send, Shown, Step, scenarios};
 /// Plays all scenarios of a dialect. At least so many of their pairs must be about the dialect, and one
 /// of these must be the vendor's own example.
 pub(crate) async fn play(dialect: &str, at_least: usize) {
+    play_with(dialect, at_least, &[]).await;
+}
+
+/// The same, with further arguments of `serve`.
+pub(crate) async fn play_with(dialect: &str, at_least: usize, arguments: &[&str]) {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let prepared: Vec<(String, Scenario, String, Keys)> = scenarios(dialect)
         .into_iter()
@@ -21,7 +26,7 @@ pub(crate) async fn play(dialect: &str, at_least: usize) {
             (file, scenario, tenant, keys)
         })
         .collect();
-    let server = Server::start_in(folder.path(), &[]).await;
+    let server = Server::start_in(folder.path(), arguments).await;
     let mut wrong = Vec::new();
     for (file, scenario, tenant, keys) in &prepared {
         if let Err(what) = play_one(&server, scenario, keys, keys.kept(tenant)).await {

@@ -26,7 +26,7 @@ pub struct LedgerRow {
 }
 
 /// Versions of a customer, from one to another, both included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub struct Versions {
     /// The first.
     pub first: u64,

@@ -54,6 +54,16 @@ impl Ledger {
         Self { whole: true, windows_after: Some(Timestamp::MIN), ..Self::default() }
     }
 
+    /// Tells whether a row is in memory, or known not to be there.
+    pub fn knows(&self, key: &RowKey) -> bool {
+        self.whole || self.rows.contains_key(key) || self.dropped.contains(key)
+    }
+
+    /// Tells whether all budget windows that end after a moment are in memory.
+    pub fn knows_windows_after(&self, at: Timestamp) -> bool {
+        self.windows_after.is_some_and(|after| after <= at)
+    }
+
     /// Makes one change.
     ///
     /// # Errors
@@ -291,7 +301,7 @@ impl Ledger {
         at: Timestamp,
         source: &mut S,
     ) -> Result<(), S::Error> {
-        if self.windows_after.is_some_and(|after| after <= at) {
+        if self.knows_windows_after(at) {
             return Ok(());
         }
         for (window, row) in source.windows_after(at)? {

@@ -26,9 +26,13 @@ use crate::projection::{Facts, Unfoldable};
 use crate::told::Told;
 
 mod cursor;
+mod cache;
 pub mod sqlite;
+pub mod postgres;
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod alike;
 
 /// What some partitions add, folded in one transaction. At most one part for each partition.
 #[derive(Debug, Default)]
@@ -58,6 +62,10 @@ pub enum StoreError {
     /// The rows stand elsewhere: somebody else moved them. Ask where, go on from there.
     #[error("the read model does not stand where the batch begins: somebody else moved it")]
     Moved,
+    /// Somebody else folds here at present. Stand by: ask where the rows stand from time to time, and
+    /// try again.
+    #[error("somebody else folds into the read model")]
+    Led,
     /// The facts do not follow on the rows. Stop; a human must look.
     #[error("the journal does not follow on the read model")]
     Unfoldable(#[source] Unfoldable),
@@ -110,6 +118,25 @@ pub trait TellingStore: Store {
 
 /// Is told what a batch changes before it is kept.
 pub type Tell<'a> = &'a mut dyn FnMut(Vec<Told>) -> Result<(), StoreError>;
+
+/// Checks that rebuilt rows have come at least to where the live ones stand.
+fn not_behind(
+    new: &[(Partition, Checkpoint)],
+    live: &[(Partition, Checkpoint)],
+) -> Result<(), StoreError> {
+    for (partition, stand) in live {
+        let reached = new.iter().find(|(of, _)| of == partition).map_or(0, |(_, at)| at.offset);
+        if reached < stand.offset {
+            let what = format!(
+                "partition {partition} was rebuilt up to offset {reached} only, \
+                 the live rows stand at {}",
+                stand.offset
+            );
+            return Err(StoreError::Damaged { what, source: None });
+        }
+    }
+    Ok(())
+}
 
 /// Brings rebuilt rows at least to where the live ones stand.
 pub type CatchUp<'a> =

@@ -10,6 +10,7 @@ use tallybook_projections::progress::Progress;
 use tallybook_projections::store::Store as _;
 use tallybook_projections::store::sqlite::{SqliteRebuild, SqliteStore};
 
+use crate::clock::SystemClock;
 use crate::journal::Journal;
 use crate::projector::rebuild::rebuild;
 use crate::projector::{Projector, ProjectorState};
@@ -41,6 +42,7 @@ pub(super) fn fold_and_rebuild(
         Arc::clone(journal),
         Box::new(store),
         Arc::new(Progress::new(journal.partitions())),
+        Arc::new(SystemClock),
     )?;
     let status = projector.status();
     while status.state() != ProjectorState::Following {

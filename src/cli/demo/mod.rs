@@ -42,6 +42,7 @@ pub(super) async fn run() -> anyhow::Result<()> {
         tls: None,
         partitions: None,
         kafka: None,
+        postgres: None,
         roles: Roles::embedded(),
         name: "tallybook".into(),
         tiers: TierCatalogue::builtin(),

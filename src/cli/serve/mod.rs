@@ -13,6 +13,7 @@ use axum::Router;
 use clap::Args;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tallybook_projections::progress::Progress;
+use tallybook_projections::store::postgres::PostgresPlace;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -20,7 +21,7 @@ use super::files;
 use super::folder::{DataFolder, DataOption};
 use super::keys;
 use super::log::{self, KafkaOption};
-use super::models::Models;
+use super::models::{Models, PostgresOption};
 use super::tls::{self, TlsFiles, TlsOptions};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::Settings;
@@ -30,6 +31,7 @@ use crate::journal::JournalError;
 use crate::kafka::Kafka;
 use crate::keys::IssuedKey;
 use entrance::Entrance;
+use hearing::Hearing;
 use part::Part;
 use roles::{OnKafka, Role};
 
@@ -42,6 +44,7 @@ mod entrance;
 mod processor;
 mod projector;
 mod watching;
+mod hearing;
 mod publisher;
 mod running;
 
@@ -60,6 +63,8 @@ pub(super) struct Arguments {
     tls: TlsOptions,
     #[command(flatten)]
     kafka: KafkaOption,
+    #[command(flatten)]
+    postgres: PostgresOption,
     /// What this process does, with commas between; on Kafka several processes share the work
     /// [default: all that make sense]
     #[arg(long, value_enum, value_name = "ROLES", value_delimiter = ',')]
@@ -93,6 +98,8 @@ pub(super) struct ServeConfig {
     pub(super) partitions: Option<u32>,
     /// Where commands and the journal are; none: in the data folder.
     pub(super) kafka: Option<Kafka>,
+    /// Where the read models are; none: in the data folder.
+    pub(super) postgres: Option<PostgresPlace>,
     /// What it does.
     pub(super) roles: Roles,
     /// Name of this process.
@@ -121,6 +128,7 @@ pub(super) async fn run(arguments: &Arguments, settings: &Settings) -> anyhow::R
         tls: arguments.tls.files()?,
         partitions: arguments.partitions,
         kafka,
+        postgres: arguments.postgres.place()?,
         roles,
         name: arguments.name.clone().unwrap_or_else(usual_name),
         tiers,
@@ -209,14 +217,14 @@ fn built(config: &ServeConfig) -> anyhow::Result<Built> {
         None => log::open_files(folder.path(), config.partitions, end_process)?,
         Some(kafka) => log::open_kafka(kafka.clone())?,
     };
-    let models = Models::in_folder(folder.path());
+    let models = Models::at(config.postgres.as_ref(), folder.path());
     let progress = Arc::new(Progress::new(log.journal.partitions()));
     // Before anything moves them: answers are looked for from here on.
     let judged = if roles.has(Role::Gateway) { models.store()?.checkpoints()? } else { Vec::new() };
     let folding: Option<Box<dyn Part>> = if roles.has(Role::Projector) {
-        Some(Box::new(projector::start(&log, models.store()?, Arc::clone(&progress))?))
+        Some(Box::new(projector::start(&log, models.store()?, Arc::clone(&progress), clock)?))
     } else if roles.has(Role::Gateway) {
-        Some(Box::new(watching::start(&log, models.store()?, Arc::clone(&progress))?))
+        Some(Box::new(watching::start(&log, &models, Arc::clone(&progress))?))
     } else {
         None
     };
@@ -232,7 +240,9 @@ fn built(config: &ServeConfig) -> anyhow::Result<Built> {
         first_key = keys::create_first(&*keys, &**clock)?;
         let lanes = deciding.as_ref().map(processor::Deciding::lanes);
         let entrance = Entrance::open(&log, lanes, judged)?;
-        let queries = models.queries(progress)?;
+        let queries = models.queries(Arc::clone(&progress))?;
+        let hearing = models.watch(&progress).map(|watch| Hearing(Arc::new(watch)));
+        parts.extend(hearing.map(|hearing| Box::new(hearing) as Box<dyn Part>));
         gateway = Some(entrance.gateway(queries, keys, Arc::clone(clock)));
         parts.push(Box::new(entrance));
     }

@@ -8,6 +8,7 @@ use tallybook_projections::store::Store;
 
 use super::part::Part;
 use crate::cli::log::Log;
+use crate::clock::SharedClock;
 use crate::gateway::Ready;
 use crate::projector::{Projector, ProjectorState};
 
@@ -16,8 +17,9 @@ pub(super) fn start(
     log: &Log,
     store: Box<dyn Store>,
     progress: Arc<Progress>,
+    clock: &SharedClock,
 ) -> anyhow::Result<Folding> {
-    let started = Projector::start(Arc::clone(&log.journal), store, progress);
+    let started = Projector::start(Arc::clone(&log.journal), store, progress, Arc::clone(clock));
     Ok(Folding(started.context("cannot start the projector")?))
 }
 
@@ -35,6 +37,7 @@ impl Part for Folding {
             ProjectorState::Halted(why) => Some(anyhow!("the projector halted: {why}")),
             ProjectorState::CatchingUp
             | ProjectorState::Following
+            | ProjectorState::StandingBy
             | ProjectorState::Retrying(_)
             | ProjectorState::Stopped => None,
         }

@@ -14,10 +14,11 @@ use tallybook_projections::store::{Store, StoreError};
 
 use super::part::Part;
 use crate::cli::log::Log;
+use crate::cli::models::Models;
 use crate::gateway::Ready;
 
-/// How often the positions are looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How often to look, at most, until the read models are up to date.
+const LOOK_SOON: Duration = Duration::from_millis(50);
 /// How often a store that did not answer is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
@@ -34,7 +35,7 @@ type WaitsFor = Arc<Mutex<Option<String>>>;
 /// Begins to watch. It is ready once the read models have come to where the journal ends now.
 pub(super) fn start(
     log: &Log,
-    store: Box<dyn Store>,
+    models: &Models,
     progress: Arc<Progress>,
 ) -> anyhow::Result<Watching> {
     let mut ends = BTreeMap::new();
@@ -46,7 +47,8 @@ pub(super) fn start(
     let behind = "the read models, which another process keeps, are behind the journal";
     let waits_for: WaitsFor = Arc::new(Mutex::new(Some(behind.into())));
     let looking = Looking {
-        store,
+        store: models.store()?,
+        look_every: models.look_every(),
         progress,
         ends,
         stop: Arc::clone(&stop),
@@ -88,6 +90,7 @@ impl Drop for Watching {
 
 struct Looking {
     store: Box<dyn Store>,
+    look_every: Duration,
     progress: Arc<Progress>,
     /// Where the partitions ended that the read models have not come to yet.
     ends: BTreeMap<Partition, Offset>,
@@ -99,7 +102,9 @@ impl Looking {
     fn run(mut self) {
         while !self.stop.load(Ordering::Acquire) {
             let pause = match self.look() {
-                Ok(()) => LOOK_EVERY,
+                Ok(()) if self.ends.is_empty() => self.look_every,
+                // A start is waited for.
+                Ok(()) => self.look_every.min(LOOK_SOON),
                 Err(error) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,

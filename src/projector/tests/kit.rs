@@ -23,6 +23,7 @@ use tallybook_projections::store::sqlite::{SqliteQueries, SqliteStore};
 use tallybook_projections::store::{Batch, Store, StoreError};
 use uuid::Uuid;
 
+use crate::clock::SystemClock;
 use crate::journal::memory::MemoryJournal;
 use crate::journal::{Appender, Bounds, DeliverySink, Follower, Journal, JournalError, Stored};
 use crate::projector::{Projector, ProjectorState};
@@ -183,7 +184,8 @@ impl Bench {
     }
 
     pub(super) fn start_with(&self, journal: Arc<dyn Journal>, store: Box<dyn Store>) -> Projector {
-        Projector::start(journal, store, Arc::clone(&self.progress)).unwrap()
+        let clock = Arc::new(SystemClock);
+        Projector::start(journal, store, Arc::clone(&self.progress), clock).unwrap()
     }
 
     pub(super) async fn reached(&self, position: Position) {

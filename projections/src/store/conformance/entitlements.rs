@@ -210,7 +210,7 @@ fn plainly(world: &World, customer: usize) -> Entitlements {
 pub(crate) async fn balances_are_what_a_plain_reckoning_gives<F: FreshFixture>(fixture: F) {
     drop(fixture);
     let sizes = prop::collection::vec(1..40_usize, 1..6);
-    let mut runner = proptest::test_runner::TestRunner::new(config(32));
+    let mut runner = proptest::test_runner::TestRunner::new(config(F::CASES));
     runner
         .run(&(steps(120), sizes, 1..5_usize), |(steps, sizes, reopen)| {
             let world = World::of(&steps);

@@ -173,7 +173,7 @@ pub(crate) async fn a_batch_that_fails_leaves_nothing_behind(fixture: impl Fixtu
 pub(crate) async fn any_split_gives_the_same_rows<F: FreshFixture>(fixture: F) {
     drop(fixture);
     let sizes = prop::collection::vec(1..40_usize, 1..6);
-    let mut runner = proptest::test_runner::TestRunner::new(config(24));
+    let mut runner = proptest::test_runner::TestRunner::new(config(F::CASES));
     runner
         .run(&(steps(120), sizes, 1..5_usize), |(steps, sizes, reopen)| {
             let world = World::of(&steps);
@@ -190,7 +190,7 @@ pub(crate) async fn any_split_gives_the_same_rows<F: FreshFixture>(fixture: F) {
 pub(crate) async fn rows_are_what_a_plain_reckoning_gives<F: FreshFixture>(fixture: F) {
     drop(fixture);
     let sizes = prop::collection::vec(1..40_usize, 1..6);
-    let mut runner = proptest::test_runner::TestRunner::new(config(24));
+    let mut runner = proptest::test_runner::TestRunner::new(config(F::CASES));
     runner
         .run(&(steps(120), sizes), |(steps, sizes)| {
             let world = World::of(&steps);

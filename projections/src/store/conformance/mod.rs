@@ -166,10 +166,13 @@ pub(super) fn config(cases: u32) -> ProptestConfig {
 }
 
 pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
 /// An adapter whose databases can be made by the dozen.
 pub(crate) trait FreshFixture: Fixture + Sync {
+    /// How many random worlds are tried.
+    const CASES: u32 = 24;
+
     fn fresh() -> Self;
 }

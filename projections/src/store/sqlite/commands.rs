@@ -22,16 +22,10 @@ pub(super) fn save(connection: &Connection, row: &CommandRow) -> Result<(), Sqli
          from_version = ?9, to_version = ?10, told = ?11 WHERE outcome = 'deferred'",
     )?;
     let customer = row.outcome.customer_id();
-    let versions = match &row.outcome {
-        Outcome::Accepted(accepted) => {
-            Some((signed(accepted.from_version)?, signed(accepted.to_version)?))
-        }
-        Outcome::Rejected(_)
-        | Outcome::Deferred(_)
-        | Outcome::Forwarded { .. }
-        | Outcome::DeadLettered { .. }
-        | Outcome::Repeated { .. } => None,
-    };
+    let versions = row.versions();
+    let versions = versions
+        .map(|(from, to)| Ok::<_, SqliteError>((signed(from)?, signed(to)?)))
+        .transpose()?;
     statement.execute(params![
         row.command_id.0.as_bytes(),
         row.scope.tenant.as_str(),
@@ -39,35 +33,13 @@ pub(super) fn save(connection: &Connection, row: &CommandRow) -> Result<(), Sqli
         row.place.partition.0,
         signed(row.place.seq)?,
         row.decided_at.micros(),
-        word(&row.outcome),
+        row.word(),
         customer.as_ref().map(|id| id.0.as_bytes()),
         versions.map(|(from, _)| from),
         versions.map(|(_, to)| to),
-        told(&row.outcome),
+        row.told(),
     ])?;
     Ok(())
-}
-
-const fn word(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Accepted(_) => "accepted",
-        Outcome::Deferred(_) => "deferred",
-        Outcome::Rejected(_)
-        | Outcome::Forwarded { .. }
-        | Outcome::DeadLettered { .. }
-        | Outcome::Repeated { .. } => "rejected",
-    }
-}
-
-/// Gives the outcome as JSON, where columns do not say all of it.
-fn told(outcome: &Outcome) -> Option<String> {
-    if let Outcome::Accepted(Accepted { duplicates, conflicts, .. }) = outcome
-        && duplicates.is_empty()
-        && conflicts.is_empty()
-    {
-        return None;
-    }
-    Some(serde_json::to_string(outcome).expect("an outcome is JSON"))
 }
 
 /// Reads a row whose columns are [`COMMAND`].

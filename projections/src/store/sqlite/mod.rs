@@ -11,10 +11,10 @@ use rusqlite::{Connection, TransactionBehavior};
 use tallybook_events::chain::Checkpoint;
 use tallybook_events::ids::{CustomerId, Partition};
 
-use self::cache::Cache;
 use self::database::{Keeping, SqliteError, open_writer};
 use self::ledger::StoredLedger;
 use self::rows::Columns;
+use super::cache::{CACHE_ROOM, Cache};
 use super::{Batch, Store, StoreError, Tell, TellingStore};
 use crate::commands::CommandRow;
 use crate::digest::ModelsDigest;
@@ -31,7 +31,6 @@ mod rows;
 mod ledger;
 mod write;
 mod commands;
-mod cache;
 mod digest;
 mod queries;
 mod pool;
@@ -41,8 +40,6 @@ mod rebuild;
 
 /// Name of the file in the data folder.
 pub const FILE: &str = "views.db";
-/// Room for customers in memory; up to twice as many are kept.
-const CACHE_ROOM: usize = 8_192;
 
 /// The connection that writes.
 pub struct SqliteStore {
@@ -185,7 +182,7 @@ fn checkpoints(connection: &Connection) -> Result<Vec<(Partition, Checkpoint)>, 
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
 
     use super::*;
@@ -194,7 +191,8 @@ mod tests {
     use crate::store::Rebuild;
     use crate::store::conformance::{Fixture, FreshFixture, conformance};
 
-    struct Folder(tempfile::TempDir);
+    /// A folder of its own.
+    pub(crate) struct Folder(tempfile::TempDir);
 
     impl Fixture for Folder {
         fn store(&self) -> Box<dyn Store> {

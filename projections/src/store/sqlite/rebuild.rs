@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::database::{Keeping, open_writer};
 use super::{FILE, SqliteStore, checkpoints};
-use crate::store::{CatchUp, Rebuild, Store, StoreError};
+use crate::store::{CatchUp, Rebuild, Store, StoreError, not_behind};
 
 /// Name of the file of the new rows.
 const NEW_FILE: &str = "views.rebuild.db";
@@ -80,24 +80,6 @@ impl Rebuild for SqliteRebuild {
         drop(store);
         remove(&new)
     }
-}
-
-fn not_behind(
-    new: &[(tallybook_events::ids::Partition, tallybook_events::chain::Checkpoint)],
-    live: &[(tallybook_events::ids::Partition, tallybook_events::chain::Checkpoint)],
-) -> Result<(), StoreError> {
-    for (partition, stand) in live {
-        let reached = new.iter().find(|(of, _)| of == partition).map_or(0, |(_, at)| at.offset);
-        if reached < stand.offset {
-            let what = format!(
-                "partition {partition} was rebuilt up to offset {reached} only, \
-                 the live rows stand at {}",
-                stand.offset
-            );
-            return Err(StoreError::Damaged { what, source: None });
-        }
-    }
-    Ok(())
 }
 
 fn lock(path: &Path) -> Result<File, StoreError> {

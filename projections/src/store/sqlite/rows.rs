@@ -5,7 +5,6 @@ use std::str::FromStr;
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use tallybook_events::chain::{Checkpoint, Head};
-use tallybook_events::customer::Status;
 use tallybook_events::customer::entitlements::Segment;
 use tallybook_events::ids::{CommandId, CustomerId, Partition, Scope};
 use tallybook_events::money::{Amount, Total};
@@ -139,15 +138,6 @@ pub(super) fn segment(columns: Columns<'_>, first: usize) -> Result<Segment, Sql
         last: columns.time(first + 1)?,
         used: used.trillionths(),
     })
-}
-
-/// Gives what a customer is listed under.
-pub(super) fn status(row: &CustomerRow) -> &'static str {
-    match (row.archived_at, row.groups.contract.status) {
-        (Some(_), _) => "archived",
-        (None, Status::Active) => "active",
-        (None, Status::Suspended) => "suspended",
-    }
 }
 
 /// The columns that [`ledger_row`] reads.

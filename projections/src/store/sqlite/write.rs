@@ -9,7 +9,7 @@ use tallybook_events::text::TierName;
 use tallybook_events::time::Timestamp;
 
 use super::database::SqliteError;
-use super::rows::{Columns, customer, signed, status};
+use super::rows::{Columns, customer, signed};
 use crate::customers::{CustomerRow, RowChange};
 use crate::feature_usage::FeatureWrites;
 use crate::fold::CustomerFold;
@@ -173,7 +173,7 @@ fn save_row(
                     groups(),
                     key,
                     row.key_since.micros(),
-                    status(row),
+                    row.listed_under(),
                     tier,
                     archived_at,
                     entitlements(),
@@ -191,7 +191,7 @@ fn save_row(
                     row.scope.environment.as_str(),
                     key,
                     row.key_since.micros(),
-                    status(row),
+                    row.listed_under(),
                     tier,
                     version,
                     row.created_at.micros(),

@@ -164,6 +164,7 @@ async fn serve(arguments: &Arguments, folder: DataFolder) -> anyhow::Result<(Run
         tls: None,
         partitions: Some(arguments.partitions),
         kafka: None,
+        postgres: None,
         roles: Roles::embedded(),
         name: "tallybook".into(),
         tiers: TierCatalogue::builtin(),

@@ -6,6 +6,9 @@ use tallybook_events::ids::CustomerId;
 
 use crate::fold::CustomerFold;
 
+/// Room for customers in memory; up to twice as many are kept.
+pub(super) const CACHE_ROOM: usize = 8_192;
+
 /// Customers of the last batches. Whoever is not asked for while as many others come as there is room
 /// for, is forgotten: at the latest when twice as many have come.
 #[derive(Debug)]
