@@ -80,6 +80,22 @@ pub enum Outcome {
         /// Offset of the decision, in the same partition.
         offset: u64,
     },
+    /// It was only asked what would become of it; nothing did. A note of the answer, which is not
+    /// remembered and counts for nothing.
+    Previewed(Box<Preview>),
+}
+
+/// What would have become of a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Preview {
+    /// Its outcome.
+    pub outcome: Outcome,
+    /// The facts, as they would have been recorded. Nobody folds them, so they are not read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<serde_json::Value>,
+    /// The customer document as it would have stood, of the build that answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<serde_json::Value>,
 }
 
 impl Outcome {
@@ -91,7 +107,8 @@ impl Outcome {
             Self::Rejected(_)
             | Self::Forwarded { .. }
             | Self::DeadLettered { .. }
-            | Self::Repeated { .. } => None,
+            | Self::Repeated { .. }
+            | Self::Previewed(_) => None,
         }
     }
 }
@@ -109,7 +126,8 @@ impl Outcome {
             Self::Deferred(_)
             | Self::Forwarded { .. }
             | Self::DeadLettered { .. }
-            | Self::Repeated { .. } => None,
+            | Self::Repeated { .. }
+            | Self::Previewed(_) => None,
         }
     }
 }

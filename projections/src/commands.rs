@@ -33,7 +33,10 @@ impl CommandRow {
             None => decision.command.command_id,
         };
         match &decision.outcome {
-            Outcome::Forwarded { .. } | Outcome::DeadLettered { .. } | Outcome::Repeated { .. } => {
+            Outcome::Forwarded { .. }
+            | Outcome::DeadLettered { .. }
+            | Outcome::Repeated { .. }
+            | Outcome::Previewed(_) => {
                 return None;
             }
             // An answer that came twice, or too late: it settles nothing.
@@ -64,7 +67,8 @@ impl CommandRow {
             Outcome::Rejected(_)
             | Outcome::Forwarded { .. }
             | Outcome::DeadLettered { .. }
-            | Outcome::Repeated { .. } => "rejected",
+            | Outcome::Repeated { .. }
+            | Outcome::Previewed(_) => "rejected",
         }
     }
 
@@ -76,7 +80,8 @@ impl CommandRow {
             | Outcome::Deferred(_)
             | Outcome::Forwarded { .. }
             | Outcome::DeadLettered { .. }
-            | Outcome::Repeated { .. } => None,
+            | Outcome::Repeated { .. }
+            | Outcome::Previewed(_) => None,
         }
     }
 

@@ -7,15 +7,17 @@ use tallybook_projections::store::StoreError;
 
 use crate::config::ConfigError;
 use crate::gateway::TlsError;
+use crate::journal::JournalError;
 use crate::journal::sqlite::OpenError;
+use crate::kafka::KafkaFault;
+use crate::kafka::topics::{TopicsError, WrongTopics};
 use crate::keys::KeyStoreError;
 use crate::telemetry::BadFilter;
 
 use super::client::Refused;
 use super::folder::FolderError;
 
-/// The exit codes that scripts rely on. 5, for verification that found differences, comes with the
-/// audit.
+/// The exit codes that scripts rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Exit {
@@ -29,6 +31,8 @@ pub(super) enum Exit {
     NotFound = 3,
     /// What was asked for contradicts what is there.
     Conflict = 4,
+    /// What was looked at is not as it should be.
+    Differences = 5,
     /// Something that it needs does not answer, or is held by another process.
     Unavailable = 6,
 }
@@ -47,6 +51,11 @@ pub(super) struct NotFound(pub(super) String);
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Conflict(pub(super) String);
+
+/// Something that is needed does not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Unavailable(pub(super) String);
 
 /// Says on stderr what went wrong, if anything did, and gives the exit code.
 pub(super) fn report(done: anyhow::Result<()>) -> ExitCode {
@@ -85,6 +94,9 @@ fn of_link(link: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if link.is::<Conflict>() {
         return Some(Exit::Conflict);
     }
+    if link.is::<Unavailable>() {
+        return Some(Exit::Unavailable);
+    }
     if let Some(refused) = link.downcast_ref::<Refused>() {
         return Some(of_status(refused.status));
     }
@@ -109,12 +121,16 @@ fn of_link(link: &(dyn std::error::Error + 'static)) -> Option<Exit> {
             | OpenError::Journal(_) => Some(Exit::Failure),
         };
     }
+    if let Some(exit) = of_kafka(link) {
+        return Some(exit);
+    }
     if let Some(keys) = link.downcast_ref::<KeyStoreError>() {
         return match keys {
-            KeyStoreError::Taken(_) | KeyStoreError::TextTaken(_) | KeyStoreError::Revoked(_) => {
-                Some(Exit::Conflict)
-            }
-            KeyStoreError::Unknown(_) => Some(Exit::NotFound),
+            KeyStoreError::Taken(_)
+            | KeyStoreError::TextTaken(_)
+            | KeyStoreError::RotatedMeanwhile(_)
+            | KeyStoreError::Revoked(_) => Some(Exit::Conflict),
+            KeyStoreError::Unknown(_) | KeyStoreError::NoPlace(_) => Some(Exit::NotFound),
             KeyStoreError::Damaged { .. } | KeyStoreError::UnknownFormat { .. } => {
                 Some(Exit::Failure)
             }
@@ -132,6 +148,27 @@ fn of_link(link: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     }
     let io = link.downcast_ref::<std::io::Error>()?;
     (io.kind() == ErrorKind::NotFound).then_some(Exit::NotFound)
+}
+
+/// Gives the code for what Kafka, or the journal there, said.
+fn of_kafka(link: &(dyn std::error::Error + 'static)) -> Option<Exit> {
+    if let Some(JournalError::Unavailable(_)) = link.downcast_ref::<JournalError>() {
+        return Some(Exit::Unavailable);
+    }
+    let of_fault = |fault: &KafkaFault| match fault {
+        KafkaFault::Down { .. } => Exit::Unavailable,
+        KafkaFault::Setting { .. } => Exit::Usage,
+    };
+    if let Some(fault) = link.downcast_ref::<KafkaFault>() {
+        return Some(of_fault(fault));
+    }
+    Some(match link.downcast_ref::<TopicsError>()? {
+        TopicsError::Wrong(WrongTopics { only_missing: true, .. }) => Exit::NotFound,
+        TopicsError::Wrong(_) => Exit::Differences,
+        TopicsError::Kafka(fault) => of_fault(fault),
+        TopicsError::Unavailable(_) => Exit::Unavailable,
+        TopicsError::Refused { .. } | TopicsError::Panicked => Exit::Failure,
+    })
 }
 
 /// Gives the code for the status of a server's refusal.

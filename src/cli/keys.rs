@@ -1,7 +1,8 @@
-//! `tallybook keys create | import | list | rotate | revoke`: API keys of a data folder, also beside a
-//! running server, which honours the change within a second.
+//! `tallybook keys create | import | list | rotate | revoke`: API keys of a data folder or on Kafka, also
+//! beside running servers, which honour the change within a second.
 
 use std::io::{IsTerminal as _, Read as _};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -13,8 +14,11 @@ use tallybook_events::time::Timestamp;
 use super::duration::Span;
 use super::exit::{Conflict, NotFound, Usage};
 use super::folder::{DataFolder, DataOption};
+use super::log::KafkaOption;
 use super::output::{self, Column, Format, List, column};
 use crate::clock::{Clock, SystemClock};
+use crate::kafka::{Kafka, topics};
+use crate::keys::kafka::KafkaKeys;
 use crate::keys::sqlite::SqliteKeys;
 use crate::keys::{
     ApiKey, Credential, DEFAULT_RATE, IssuedKey, KeyId, KeyScope, KeyScopes, KeyStore,
@@ -47,39 +51,89 @@ enum Order {
     /// Make a key and print it, this once
     Create {
         #[command(flatten)]
-        folder: DataOption,
+        place: Place,
         #[command(flatten)]
         grant: Grant,
     },
     /// Take over a key that a vendor once issued, read from stdin; only a digest of it is kept
     Import {
         #[command(flatten)]
-        folder: DataOption,
+        place: Place,
         #[command(flatten)]
         grant: Grant,
     },
     /// List the keys, revoked ones too, without their secrets
     List {
         #[command(flatten)]
-        folder: DataOption,
+        place: Place,
     },
     /// Revoke a key
     Revoke {
         #[command(flatten)]
-        folder: DataOption,
+        place: Place,
         /// The key's id: its part between the second `_` and the third
         id: KeyId,
     },
     /// Give a key a new secret and print it, this once; what opened it before opens it for a while yet
     Rotate {
         #[command(flatten)]
-        folder: DataOption,
+        place: Place,
         /// The key's id
         id: KeyId,
         /// How long it is still opened by what opened it before: like 90s, 15m, 24h, 7d; 0 for no more
         #[arg(long, value_name = "SPAN", default_value = "24h")]
         overlap: Span,
     },
+}
+
+/// Where keys are kept: in a data folder, or, when it is named, on Kafka.
+#[derive(Debug, Args)]
+struct Place {
+    #[command(flatten)]
+    folder: DataOption,
+    #[command(flatten)]
+    kafka: KafkaOption,
+}
+
+impl Place {
+    fn open_or_make(&self) -> anyhow::Result<Box<dyn KeyStore>> {
+        if let Some(kafka) = self.kafka.kafka()? {
+            return open_on(&kafka);
+        }
+        let folder = DataFolder::new(&self.folder.data);
+        folder.make()?;
+        Ok(Box::new(open(&folder)?))
+    }
+
+    fn open_existing(&self) -> anyhow::Result<Box<dyn KeyStore>> {
+        if let Some(kafka) = self.kafka.kafka()? {
+            return open_on(&kafka);
+        }
+        let folder = DataFolder::new(&self.folder.data);
+        let path = folder.keys();
+        if !path.is_file() {
+            let none = format!("{} is not there: no key was made yet", path.display());
+            return Err(NotFound(none).into());
+        }
+        Ok(Box::new(open(&folder)?))
+    }
+}
+
+fn open_on(kafka: &Kafka) -> anyhow::Result<Box<dyn KeyStore>> {
+    // Says why, where nobody answers.
+    topics::brokers(kafka)?;
+    Ok(Box::new(KafkaKeys::open(kafka).context("cannot open the keys on Kafka")?))
+}
+
+/// Opens the keys of a server. Blocks.
+pub(super) fn of_server(
+    folder: &DataFolder,
+    kafka: Option<&Kafka>,
+) -> anyhow::Result<Arc<dyn KeyStore>> {
+    match kafka {
+        Some(kafka) => Ok(Arc::new(KafkaKeys::open(kafka).context("cannot open the keys")?)),
+        None => Ok(Arc::new(open(folder)?)),
+    }
 }
 
 /// What a new key is for.
@@ -108,40 +162,40 @@ impl Grant {
 /// Does what is asked.
 pub(super) fn run(arguments: &Arguments, format: Format) -> anyhow::Result<()> {
     match &arguments.order {
-        Order::Create { folder, grant } => {
-            let store = open_or_make(folder)?;
+        Order::Create { place, grant } => {
+            let store = place.open_or_make()?;
             let Grant { scopes, rate, .. } = *grant;
-            let issued = create(&store, grant.scope(), scopes, rate, &SystemClock)?;
+            let issued = create(&*store, grant.scope(), scopes, rate, &SystemClock)?;
             let created = Created { id: issued.key.id.as_str(), key: issued.reveal() };
             output::print_value(format, &created)
         }
-        Order::Import { folder, grant } => {
+        Order::Import { place, grant } => {
             // Before the folder is made: what is no key should leave nothing behind.
             let text = read_text()?;
-            let key = take_over(&open_or_make(folder)?, &text, grant)?;
+            let key = take_over(&*place.open_or_make()?, &text, grant)?;
             output::print_value(format, &Shown::from(&key))
         }
-        Order::List { folder } => {
-            let store = open_existing(&DataFolder::new(&folder.data))?;
+        Order::List { place } => {
+            let store = place.open_existing()?;
             let mut list = List::begin(format, KEY)?;
             for key in store.list() {
                 list.push(&to_raw_value(&Shown::from(&*key))?)?;
             }
             Ok(list.end()?)
         }
-        Order::Revoke { folder, id } => {
-            let store = open_existing(&DataFolder::new(&folder.data))?;
+        Order::Revoke { place, id } => {
+            let store = place.open_existing()?;
             store.revoke(id, SystemClock.now())?;
             let key = store.find(id).context("the key is gone")?;
             output::print_value(format, &Shown::from(&*key))
         }
-        Order::Rotate { folder, id, overlap } => rotate(folder, id, *overlap, format),
+        Order::Rotate { place, id, overlap } => rotate(place, id, *overlap, format),
     }
 }
 
 /// Gives a key a new secret and prints it.
-fn rotate(folder: &DataOption, id: &KeyId, overlap: Span, format: Format) -> anyhow::Result<()> {
-    let store = open_existing(&DataFolder::new(&folder.data))?;
+fn rotate(place: &Place, id: &KeyId, overlap: Span, format: Format) -> anyhow::Result<()> {
+    let store = place.open_existing()?;
     let key = store.find(id).ok_or_else(|| KeyStoreError::Unknown(id.clone()))?;
     let issued = reissue(&key)?;
     let at = SystemClock.now();
@@ -153,7 +207,7 @@ fn rotate(folder: &DataOption, id: &KeyId, overlap: Span, format: Format) -> any
 }
 
 /// Keeps a key of somebody else's.
-fn take_over(store: &SqliteKeys, text: &KeyText, grant: &Grant) -> anyhow::Result<ApiKey> {
+fn take_over(store: &dyn KeyStore, text: &KeyText, grant: &Grant) -> anyhow::Result<ApiKey> {
     // The id in such a text finds the key of ours, and the text as a whole would never be looked for.
     let ours = text.as_issued().filter(|shown| store.find(&shown.id).is_some());
     if let Some(shown) = ours {
@@ -179,32 +233,16 @@ fn read_text() -> anyhow::Result<KeyText> {
     read.ok_or_else(|| Usage(format!("the key on stdin {NoKeyText}")).into())
 }
 
-fn open_or_make(folder: &DataOption) -> anyhow::Result<SqliteKeys> {
-    let folder = DataFolder::new(&folder.data);
-    folder.make()?;
-    open(&folder)
-}
-
 /// Opens a folder's keys, and makes their file when it is not there.
 pub(super) fn open(folder: &DataFolder) -> anyhow::Result<SqliteKeys> {
     let path = folder.keys();
     SqliteKeys::open(&path).with_context(|| format!("cannot open {}", path.display()))
 }
 
-fn open_existing(folder: &DataFolder) -> anyhow::Result<SqliteKeys> {
-    let path = folder.keys();
-    if !path.is_file() {
-        return Err(
-            NotFound(format!("{} is not there: no key was made yet", path.display())).into()
-        );
-    }
-    open(folder)
-}
-
 /// Makes a key for all uses of the tenant `default` when there is none at all: the first start of a
 /// server must be of use.
 pub(super) fn create_first(
-    store: &impl KeyStore,
+    store: &dyn KeyStore,
     clock: &dyn Clock,
 ) -> anyhow::Result<Option<IssuedKey>> {
     if !store.list().is_empty() {
@@ -218,7 +256,7 @@ pub(super) fn create_first(
 
 /// Makes a key and keeps it.
 pub(super) fn create(
-    store: &impl KeyStore,
+    store: &dyn KeyStore,
     scope: Scope,
     scopes: KeyScopes,
     rate: u32,

@@ -23,6 +23,7 @@ mod usage;
 mod rebuild;
 mod keys;
 mod topics;
+mod health;
 mod schemas;
 mod openapi;
 mod asyncapi;
@@ -80,8 +81,10 @@ enum Command {
     Rebuild(rebuild::Arguments),
     /// Make, import, list, rotate and revoke API keys
     Keys(keys::Arguments),
-    /// Make the topics on Kafka
+    /// Make and check the topics on Kafka
     Topics(topics::Arguments),
+    /// Ask a process whether it can do its work
+    Health(health::Arguments),
     /// Print the JSON Schemas of events, commands and records
     Schemas(schemas::Arguments),
     /// Print the documents of the HTTP APIs (`OpenAPI` 3.1)
@@ -121,6 +124,7 @@ fn run(arguments: Vec<OsString>) -> anyhow::Result<()> {
         Command::Rebuild(arguments) => rebuild::run(&arguments, format),
         Command::Keys(arguments) => keys::run(&arguments, format),
         Command::Topics(arguments) => block_on(topics::run(&arguments)),
+        Command::Health(arguments) => block_on(health::run(&arguments)),
         Command::Schemas(arguments) => schemas::run(&arguments),
         Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Asyncapi => asyncapi::run(),

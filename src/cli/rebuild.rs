@@ -40,7 +40,7 @@ struct Report {
 /// Rebuilds, with a progress bar, and prints what was done.
 pub(super) fn run(arguments: &Arguments, format: Format) -> anyhow::Result<()> {
     let folder = DataFolder::new(&arguments.folder.data);
-    let journal: Arc<dyn Journal> = if let Some(kafka) = arguments.kafka.kafka() {
+    let journal: Arc<dyn Journal> = if let Some(kafka) = arguments.kafka.kafka()? {
         log::open_kafka(kafka)?.journal
     } else {
         folder.must_have_journal()?;

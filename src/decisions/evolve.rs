@@ -21,7 +21,10 @@ pub(super) fn apply(record: &mut Record, decided: &Decided<'_>) {
         }
         Outcome::Rejected(_) => answered(record, decided),
         Outcome::Deferred(deferred) => deferred_for(record, decided, &deferred.claim),
-        Outcome::Forwarded { .. } | Outcome::DeadLettered { .. } | Outcome::Repeated { .. } => {}
+        Outcome::Forwarded { .. }
+        | Outcome::DeadLettered { .. }
+        | Outcome::Repeated { .. }
+        | Outcome::Previewed(_) => {}
     }
 }
 

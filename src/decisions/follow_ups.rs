@@ -18,7 +18,10 @@ pub(super) fn of(record: &Record, decided: &Decided<'_>) -> Vec<Command> {
     match (&command.body, decided.outcome) {
         (
             _,
-            Outcome::Forwarded { .. } | Outcome::DeadLettered { .. } | Outcome::Repeated { .. },
+            Outcome::Forwarded { .. }
+            | Outcome::DeadLettered { .. }
+            | Outcome::Repeated { .. }
+            | Outcome::Previewed(_),
         ) => Vec::new(),
         (_, Outcome::Deferred(deferred)) => {
             let held = record.held.get(&deferred.claim.held());

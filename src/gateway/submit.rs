@@ -26,7 +26,10 @@ pub(crate) fn verdict(answer: &Answer) -> Result<Verdict<'_>, Undecided> {
         Outcome::Accepted(accepted) => Ok(Verdict::Accepted(accepted)),
         Outcome::Deferred(_) => Ok(Verdict::Deferred),
         Outcome::Rejected(rejection) => Ok(Verdict::Rejected(rejection)),
-        Outcome::Forwarded { .. } | Outcome::DeadLettered { .. } | Outcome::Repeated { .. } => {
+        Outcome::Forwarded { .. }
+        | Outcome::DeadLettered { .. }
+        | Outcome::Repeated { .. }
+        | Outcome::Previewed(_) => {
             tracing::error!(command_id = %answer.command_id, "an answer without a decision");
             Err(Undecided { command_id: answer.command_id, error: InboxError::Unknown })
         }

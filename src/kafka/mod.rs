@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 
+pub use asking::KafkaFault;
+
 pub mod topics;
+mod asking;
+mod birth;
 
 /// Longest wait for one answer of a broker.
 pub const ASK: Duration = Duration::from_secs(8);
@@ -78,7 +82,7 @@ impl Kafka {
             ("group.instance.id", name),
             ("partition.assignment.strategy", "cooperative-sticky"),
             ("session.timeout.ms", "6000"),
-            ("heartbeat.interval.ms", "1500"),
+            ("heartbeat.interval.ms", "150"),
             ("max.poll.interval.ms", "60000"),
             ("enable.auto.commit", "false"),
             ("enable.auto.offset.store", "false"),

@@ -12,7 +12,10 @@
 //!   most one second old, whichever process made or changed the key.
 //! - After [`KeyStore::insert`], [`KeyStore::rotate`] and [`KeyStore::revoke`] have returned, the change
 //!   is durable, and seen by this store at once.
-//! - No two keys that are not revoked are opened by the same text.
+//! - No two keys that are not revoked are opened by the same text. Of several that are made, or
+//!   rotated, at once, each hears what became of its own change.
+//!
+//! `conformance.rs` is this list as tests; every adapter runs it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -27,7 +30,10 @@ pub use secret::{Digest, IssuedKey, PREFIX, Presented, Secret, import, issue, re
 mod scopes;
 mod secret;
 mod credential;
+mod held;
 pub mod sqlite;
+pub mod kafka;
+pub mod conformance;
 
 /// Requests per second of a key that was made without saying how many.
 pub const DEFAULT_RATE: u32 = 1_000;
@@ -138,6 +144,12 @@ pub enum KeyStoreError {
     /// The key is revoked, and takes no new secret.
     #[error("the key {0} is revoked")]
     Revoked(KeyId),
+    /// Another has rotated the key at the same time: the new secret opens nothing.
+    #[error("the key {0} was rotated by another at the same time; rotate it again")]
+    RotatedMeanwhile(KeyId),
+    /// There is no place for keys.
+    #[error("there is no topic {0}: `tallybook topics apply` makes it")]
+    NoPlace(String),
     /// A newer build has written the store.
     #[error("the keys are in format {found}, this build knows {known} at most")]
     UnknownFormat {
@@ -157,6 +169,25 @@ pub enum KeyStoreError {
     /// The store does not answer. Try again.
     #[error("the store of keys does not answer")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl KeyStoreError {
+    /// Says again what is wrong with what is stored.
+    fn again(&self) -> Self {
+        match self {
+            Self::UnknownFormat { found, known } => {
+                Self::UnknownFormat { found: *found, known: *known }
+            }
+            Self::Damaged { id, what } => Self::Damaged { id: id.clone(), what },
+            Self::Taken(_)
+            | Self::TextTaken(_)
+            | Self::Unknown(_)
+            | Self::Revoked(_)
+            | Self::RotatedMeanwhile(_)
+            | Self::NoPlace(_)
+            | Self::Unavailable(_) => Self::Unavailable(self.to_string().into()),
+        }
+    }
 }
 
 /// A place where keys are kept. See the module's text for what is promised.
@@ -183,6 +214,7 @@ pub trait KeyStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`KeyStoreError::Unknown`] when there is none, [`KeyStoreError::Revoked`] when it is revoked,
+    /// [`KeyStoreError::RotatedMeanwhile`] when another has rotated it at the same time,
     /// [`KeyStoreError::Unavailable`] when there is no answer.
     fn rotate(
         &self,

@@ -22,6 +22,7 @@ pub(super) struct Counters {
     deferred: metrics::Counter,
     forwarded: metrics::Counter,
     repeated: metrics::Counter,
+    previewed: metrics::Counter,
 }
 
 impl Counters {
@@ -34,6 +35,7 @@ impl Counters {
             deferred: of("deferred"),
             forwarded: of("forwarded"),
             repeated: of("repeated"),
+            previewed: of("previewed"),
         }
     }
 
@@ -44,6 +46,7 @@ impl Counters {
             Outcome::Deferred(_) => self.deferred.increment(1),
             Outcome::Forwarded { .. } => self.forwarded.increment(1),
             Outcome::Repeated { .. } => self.repeated.increment(1),
+            Outcome::Previewed(_) => self.previewed.increment(1),
         }
     }
 }
@@ -121,7 +124,8 @@ impl Owner {
             Outcome::Accepted(_)
             | Outcome::Rejected(_)
             | Outcome::DeadLettered { .. }
-            | Outcome::Repeated { .. } => {
+            | Outcome::Repeated { .. }
+            | Outcome::Previewed(_) => {
                 for reply in repeats {
                     self.deliver(command, reply, Answer { repeated: true, ..answer.clone() });
                 }

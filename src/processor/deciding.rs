@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytes::Bytes;
 use tallybook_events::codec::{self, DecisionParts};
 use tallybook_events::command::{Command, Context, Routed};
+use tallybook_events::customer::CustomerDocument;
 use tallybook_events::decision::{
     Accepted, Deferred, Outcome, Rejection, RejectionCode, SourceRef,
 };
@@ -252,12 +253,36 @@ impl Owner {
     fn preview(&mut self, incoming: Incoming) {
         let command_id = incoming.command.command_id;
         let decided_at = self.now();
-        let (verdict, command, id) = self.judge(incoming.command.clone(), decided_at);
+        match self.previewed(&incoming.command, decided_at) {
+            Err(to) => drop(self.forward(incoming, to)),
+            Ok(Previewed { outcome, events, customer }) => {
+                let events = Bytes::from(serde_json::to_vec(&events).expect("events are JSON"));
+                if let Some(reply) = incoming.reply {
+                    reply.answer(Ok(Answer {
+                        command_id,
+                        position: None,
+                        decided_at,
+                        outcome,
+                        events,
+                        repeated: false,
+                        preview: customer.map(Box::new),
+                    }));
+                }
+            }
+        }
+    }
+
+    /// Runs the rules and shows what would be, or where the command is to be asked instead.
+    pub(super) fn previewed(
+        &self,
+        command: &Command,
+        decided_at: Timestamp,
+    ) -> Result<Previewed, Routed> {
+        let (verdict, command, id) = self.judge(Box::new(command.clone()), decided_at);
         let record = self.state.record(id);
         let version = record.version();
         if let Verdict::Forward(to) = verdict {
-            self.forward(incoming, to);
-            return;
+            return Err(to);
         }
         let (outcome, events) = outcome_of(verdict, id, version);
         let mut after = record.clone();
@@ -268,20 +293,17 @@ impl Owner {
             outcome: &outcome,
             events: &events,
         });
-        let preview = after.document(decided_at).map(Box::new);
-        let events = Bytes::from(serde_json::to_vec(&events).expect("events are JSON"));
-        if let Some(reply) = incoming.reply {
-            reply.answer(Ok(Answer {
-                command_id,
-                position: None,
-                decided_at,
-                outcome,
-                events,
-                repeated: false,
-                preview,
-            }));
-        }
+        let customer = after.document(decided_at);
+        Ok(Previewed { outcome, events, customer })
     }
+}
+
+/// What would become of a command.
+pub(super) struct Previewed {
+    pub(super) outcome: Outcome,
+    pub(super) events: Vec<Event>,
+    /// The customer as it would stand.
+    pub(super) customer: Option<CustomerDocument>,
 }
 
 /// Makes the outcome of a verdict that is not sent on.

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tallybook_events::chain::Offset;
-use tallybook_events::command::Command;
-use tallybook_events::decision::{Decision, Outcome, SourceRef};
+use tallybook_events::command::{Command, Context};
+use tallybook_events::decision::{Decision, Outcome, Preview, SourceRef};
 
-use super::deciding::Deciding;
+use super::deciding::{Deciding, Previewed};
 use super::memory::MemoryKey;
 use super::owner::Owner;
 use super::ownership::Ownership;
@@ -165,6 +165,12 @@ impl Owner {
     fn decide_fed(&mut self, offset: u64, incoming: Incoming) -> Result<Option<Incoming>, Trouble> {
         let unread = |_| Trouble::Reclaim("an earlier decision cannot be read");
         let command = &incoming.command;
+        let Context { dry_run, refusal_frees_key, .. } = command.context;
+        // A dry run has no memory, but when it asks whether its key is used.
+        if dry_run && !refusal_frees_key {
+            self.note_preview(offset, incoming);
+            return Ok(None);
+        }
         let key = MemoryKey::command(&command.scope, command.command_id);
         let earlier = self.earlier(key, |other| {
             other.command_id == command.command_id && other.scope == command.scope
@@ -209,8 +215,32 @@ impl Owner {
                 None => idempotency = Some(by_token),
             }
         }
-        self.decide(incoming, key, idempotency);
+        if dry_run {
+            self.note_preview(offset, incoming);
+        } else {
+            self.decide(incoming, key, idempotency);
+        }
         Ok(None)
+    }
+
+    /// Notes what would become of a command: its sender finds the answer there, and nobody else.
+    fn note_preview(&mut self, offset: u64, incoming: Incoming) {
+        let outcome = match self.previewed(&incoming.command, self.now()) {
+            Err(to) => {
+                let partition = self.shared.partition_of(to.customer_id);
+                let command = Command { routed: Some(to), ..(*incoming.command).clone() };
+                self.outgoing.push((partition, command));
+                Outcome::Forwarded { partition, to: Some(to) }
+            }
+            Ok(Previewed { outcome, events, customer }) => {
+                let json = |event| serde_json::to_value(event).expect("an event is JSON");
+                let events = events.iter().map(json).collect();
+                let customer = customer
+                    .map(|customer| serde_json::to_value(customer).expect("a document is JSON"));
+                Outcome::Previewed(Box::new(Preview { outcome, events, customer }))
+            }
+        };
+        self.note_command(offset, incoming, outcome);
     }
 
     /// Notes a repeat: it points at the decision of then, or it is sent on again.

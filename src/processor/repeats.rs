@@ -96,7 +96,8 @@ impl Owner {
             outcome @ (Outcome::Accepted(_)
             | Outcome::Rejected(_)
             | Outcome::DeadLettered { .. }
-            | Outcome::Repeated { .. }) => refused(outcome),
+            | Outcome::Repeated { .. }
+            | Outcome::Previewed(_)) => refused(outcome),
         })
     }
 
@@ -155,7 +156,8 @@ impl Owner {
             Outcome::Accepted(_)
             | Outcome::Rejected(_)
             | Outcome::DeadLettered { .. }
-            | Outcome::Repeated { .. } => decision,
+            | Outcome::Repeated { .. }
+            | Outcome::Previewed(_) => decision,
         };
         let Some(reply) = incoming.reply else { return };
         let events = serde_json::to_vec(&decision.events).expect("events are JSON");

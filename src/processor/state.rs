@@ -142,7 +142,7 @@ pub(super) const fn is_first(outcome: &Outcome) -> bool {
             rejection.code,
             RejectionCode::CommandIdReused | RejectionCode::IdempotencyKeyReused
         ),
-        Outcome::Repeated { .. } | Outcome::DeadLettered { .. } => false,
+        Outcome::Repeated { .. } | Outcome::DeadLettered { .. } | Outcome::Previewed(_) => false,
         Outcome::Accepted(_) | Outcome::Deferred(_) | Outcome::Forwarded { .. } => true,
     }
 }

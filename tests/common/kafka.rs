@@ -3,6 +3,8 @@
 //!
 //! Each broker hangs on a pipe of this process: when the test ends, however it ends, the broker is killed.
 
+#![expect(dead_code, reason = "each test binary uses a part; the last item keeps this true")]
+
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
@@ -232,3 +234,6 @@ fn free_ports(count: usize) -> Vec<u16> {
 fn environment(name: &str) -> Result<String, std::env::VarError> {
     std::env::var(name)
 }
+
+/// Used by none, so that what only some binaries use is expected to be unused in each.
+const fn unused() {}

@@ -121,14 +121,28 @@ pub struct ApiKey {
 
 /// Makes an API key in a data folder, beside a server that may run there.
 pub fn make_key(data: &Path, tenant: &str, environment: &str, scopes: &str) -> ApiKey {
-    make_key_at(data, tenant, environment, scopes, "0")
+    make_key_at(data, tenant, environment, scopes, "0", &[])
 }
 
-fn make_key_at(data: &Path, tenant: &str, environment: &str, scopes: &str, rate: &str) -> ApiKey {
+/// Gives those arguments of `serve` that say which Kafka: keys are there, too.
+fn kafka_of<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    let pairs = arguments.windows(2).filter(|pair| pair[0].starts_with("--kafka"));
+    pairs.flatten().copied().collect()
+}
+
+fn make_key_at(
+    data: &Path,
+    tenant: &str,
+    environment: &str,
+    scopes: &str,
+    rate: &str,
+    kafka: &[&str],
+) -> ApiKey {
     let ran = run(tallybook()
         .args(["keys", "create", "--tenant", tenant, "--environment", environment])
         .args(["--scopes", scopes, "--rate", rate, "--output", "json", "--data"])
-        .arg(data));
+        .arg(data)
+        .args(kafka));
     assert_eq!(ran.code, Some(0), "keys create failed: {}", ran.stderr);
     let printed: Value = serde_json::from_str(&ran.stdout).expect("keys create prints JSON");
     let member = |name: &str| {
@@ -139,7 +153,7 @@ fn make_key_at(data: &Path, tenant: &str, environment: &str, scopes: &str, rate:
 
 /// Makes an API key that may send one request in a second.
 pub fn make_slow_key(data: &Path, tenant: &str) -> ApiKey {
-    make_key_at(data, tenant, "live", ALL_SCOPES, "1")
+    make_key_at(data, tenant, "live", ALL_SCOPES, "1", &[])
 }
 
 /// A running server: the built binary, its folder, its address and a key with all scopes.
@@ -179,7 +193,7 @@ impl Server {
 
     async fn start_on(folder: Folder, arguments: &[&str]) -> Self {
         let data = folder.path().to_owned();
-        let key = make_key(&data, TENANT, "live", ALL_SCOPES);
+        let key = make_key_at(&data, TENANT, "live", ALL_SCOPES, "0", &kafka_of(arguments));
         let mut command = tallybook();
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&data).args(arguments);
         let mut process = Process::spawn(command);

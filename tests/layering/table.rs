@@ -82,6 +82,15 @@ pub(super) const LAYERS: &[Layer] = &[
             READ_SIDE,
         ],
     },
+    Layer {
+        modules: &["keys::kafka"],
+        may: &["keys", "kafka", "clock"],
+        must_not: &[
+            &["rusqlite", "tokio_postgres", "deadpool_postgres", "reqwest"],
+            &WEB,
+            READ_SIDE,
+        ],
+    },
     // Its answers lie in the journal, which it reads by the port.
     Layer {
         modules: &["inbox::kafka"],

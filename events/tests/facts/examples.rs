@@ -19,7 +19,7 @@ use tallybook_events::customer::{
     UsageSummary,
 };
 use tallybook_events::decision::{
-    Accepted, Decision, Deferred, Outcome, Rejection, RejectionCode, SourceRef,
+    Accepted, Decision, Deferred, Outcome, Preview, Rejection, RejectionCode, SourceRef,
 };
 use tallybook_events::event::Event;
 use tallybook_events::field::{Edit, Patch};
@@ -411,6 +411,17 @@ pub(crate) fn other_decisions() -> Vec<(&'static str, Decision)> {
         Outcome::Forwarded { partition: Partition(5), to: update().routed },
         Outcome::DeadLettered { reason: "no command".into() },
         Outcome::Repeated { offset: 990 },
+        Outcome::Previewed(Box::new(Preview {
+            outcome: Outcome::Accepted(Accepted {
+                customer_id: text(BORN),
+                from_version: 6,
+                to_version: 7,
+                duplicates: Vec::new(),
+                conflicts: Vec::new(),
+            }),
+            events: vec![serde_json::json!({"type": "CustomerArchived.v1"})],
+            customer: Some(serde_json::json!({"version": 7})),
+        })),
     ]
     .into_iter()
     .map(|outcome| {
@@ -421,6 +432,7 @@ pub(crate) fn other_decisions() -> Vec<(&'static str, Decision)> {
             Outcome::Forwarded { .. } => "DecisionRecord.v1.forwarded",
             Outcome::DeadLettered { .. } => "DecisionRecord.v1.dead_lettered",
             Outcome::Repeated { .. } => "DecisionRecord.v1.repeated",
+            Outcome::Previewed(_) => "DecisionRecord.v1.previewed",
         };
         let command = Command { body: CommandBody::ArchiveCustomer, ..update() };
         let source = SourceRef::Local;

@@ -12,13 +12,14 @@ use crate::examples;
 use crate::round_trip::write;
 
 /// The stored records: a decision with each outcome, what Tallybook sends itself, and a claim.
-pub(crate) const RECORDS: [&str; 12] = [
+pub(crate) const RECORDS: [&str; 13] = [
     "DecisionRecord.v1",
     "DecisionRecord.v1.rejected",
     "DecisionRecord.v1.deferred",
     "DecisionRecord.v1.forwarded",
     "DecisionRecord.v1.dead_lettered",
     "DecisionRecord.v1.repeated",
+    "DecisionRecord.v1.previewed",
     "DecisionRecord.v1.dead_letter",
     "DecisionRecord.v1.ClaimPledge",
     "DecisionRecord.v1.ClaimEdge",

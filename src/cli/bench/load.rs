@@ -113,7 +113,8 @@ impl Load {
                 Outcome::Deferred(_)
                 | Outcome::Forwarded { .. }
                 | Outcome::DeadLettered { .. }
-                | Outcome::Repeated { .. } => {
+                | Outcome::Repeated { .. }
+                | Outcome::Previewed(_) => {
                     bail!("a command was left undecided")
                 }
             }

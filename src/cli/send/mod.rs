@@ -1,7 +1,9 @@
-//! `tallybook send FILE`: publishes commands from a file of JSON lines.
+//! `tallybook send FILE`: publishes commands from a file of JSON lines, by HTTP or straight to the topic
+//! of commands on Kafka.
 //!
 //! - `input`: reads lines ahead. `line`: a line becomes a command with a stable id.
-//! - `lane`: lines of one customer go through one lane, in their order, a batch at a time.
+//! - `lane`: lines of one customer go through one lane, in their order, a batch at a time; `topic`: a
+//!   lane to Kafka. There a line is done once it is kept; what became of it is asked by its id.
 //! - `tally`: what became of the lines. `state`: how far the run has come, to go on from there.
 //!
 //! Lanes run side by side, so the order of lines of different customers is not kept; a customer is
@@ -19,6 +21,7 @@ use clap::Args;
 use clap::value_parser;
 use indicatif::ProgressBar;
 use serde::Serialize;
+use tallybook_events::ids::{Environment, Scope, Tenant};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
@@ -26,15 +29,20 @@ use self::lane::Lane;
 use self::line::{Line, Read};
 use self::state::StateFile;
 use self::tally::{Fate, Result, Tally};
+use self::topic::TopicLane;
 use super::client::Connection;
 use super::exit::Usage;
+use super::log::KafkaOption;
 use super::output::{self, Format};
 use super::progress;
 use crate::clock::{Clock as _, SystemClock};
+use crate::inbox::kafka::Entry;
+use crate::kafka::topics::{self, Noting};
 
 mod input;
 mod line;
 mod lane;
+mod topic;
 mod tally;
 mod state;
 
@@ -56,6 +64,14 @@ pub(super) struct Arguments {
     file: PathBuf,
     #[command(flatten)]
     server: Connection,
+    #[command(flatten)]
+    kafka: KafkaOption,
+    /// Tenant of lines that name none, with --kafka; by HTTP the key says it
+    #[arg(long)]
+    tenant: Option<Tenant>,
+    /// Environment of lines that name none, with --kafka
+    #[arg(long, default_value = "live")]
+    environment: Environment,
     /// Where to note how far it has come [default: FILE.tallybook-send; none for standard input]
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
@@ -72,8 +88,7 @@ pub(super) struct Arguments {
 
 /// Sends all lines, prints the counts, and fails when lines were refused.
 pub(super) async fn run(arguments: &Arguments, format: Format) -> anyhow::Result<()> {
-    let api = arguments.server.open()?;
-    let to = api.address(&["api", "v1", "commands"])?;
+    let way = Way::open(arguments).await?;
     let from_stdin = arguments.file == Path::new("-");
     if arguments.file.is_dir() {
         return Err(Usage(format!("{} is a folder", arguments.file.display())).into());
@@ -99,8 +114,7 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> anyhow::Result
     for _ in 0..arguments.in_flight {
         let (lane, queue) = mpsc::channel(usize::from(arguments.batch) * 2);
         queues.push(lane);
-        let sending = Lane { api: api.clone(), to: to.clone(), batch: arguments.batch.into() }
-            .run(queue, results.clone());
+        let sending = way.clone().run(queue, results.clone());
         let ahead = Arc::clone(&ahead);
         tasks.spawn(async move {
             // A lane that fails leaves lines unanswered for ever: nobody may wait for them.
@@ -124,6 +138,42 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> anyhow::Result
         failed = failed.or(ended.err());
     }
     count.finish(failed, format)
+}
+
+/// The way of one lane.
+#[derive(Clone)]
+enum Way {
+    Http(Box<Lane>),
+    Kafka(TopicLane),
+}
+
+impl Way {
+    async fn open(arguments: &Arguments) -> anyhow::Result<Self> {
+        let batch = arguments.batch.into();
+        let Some(kafka) = arguments.kafka.kafka()? else {
+            let api = arguments.server.open()?;
+            let to = api.address(&["api", "v1", "commands"])?;
+            return Ok(Self::Http(Box::new(Lane { api, to, batch })));
+        };
+        topics::check(&kafka, Noting::No).await?;
+        let asked = kafka.clone();
+        let partitions = tokio::task::spawn_blocking(move || topics::partitions(&asked)).await??;
+        let entry = Arc::new(Entry::open(&kafka, partitions)?);
+        let environment = arguments.environment;
+        let scope = arguments.tenant.clone().map(|tenant| Scope { tenant, environment });
+        Ok(Self::Kafka(TopicLane { entry, scope, batch }))
+    }
+
+    async fn run(
+        self,
+        queue: mpsc::Receiver<Line>,
+        results: mpsc::Sender<Vec<Result>>,
+    ) -> anyhow::Result<()> {
+        match self {
+            Self::Http(lane) => lane.run(queue, results).await,
+            Self::Kafka(lane) => lane.run(queue, results).await,
+        }
+    }
 }
 
 fn open_state(arguments: &Arguments, from_stdin: bool) -> anyhow::Result<Option<StateFile>> {

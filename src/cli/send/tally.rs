@@ -11,6 +11,9 @@ pub(super) struct Tally {
     pub(super) rejected: u64,
     /// Held until another decision is made.
     pub(super) deferred: u64,
+    /// Kept in the topic of commands, to be decided.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) delivered: u64,
     /// No commands, or none that the server takes.
     pub(super) malformed: u64,
 }
@@ -35,6 +38,8 @@ pub(super) enum Fate {
     Accepted,
     /// Held.
     Deferred,
+    /// Kept, to be decided.
+    Delivered,
     /// Refused by a rule of the business.
     Rejected(String),
     /// No command, or none that the server takes.
@@ -48,6 +53,7 @@ impl Tally {
             Fate::Blank => {}
             Fate::Accepted => self.accepted += 1,
             Fate::Deferred => self.deferred += 1,
+            Fate::Delivered => self.delivered += 1,
             Fate::Rejected(_) => self.rejected += 1,
             Fate::Malformed(_) => self.malformed += 1,
         }
@@ -57,4 +63,9 @@ impl Tally {
     pub(super) const fn refused(&self) -> u64 {
         self.rejected + self.malformed
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }

@@ -29,6 +29,7 @@ use crate::decisions::TierCatalogue;
 use crate::gateway::{self, Gateway, Operations, ServerLimits};
 use crate::journal::JournalError;
 use crate::kafka::Kafka;
+use crate::kafka::topics::{self, Noting};
 use crate::keys::IssuedKey;
 use entrance::Entrance;
 use hearing::Hearing;
@@ -118,7 +119,7 @@ pub(super) async fn run(arguments: &Arguments, settings: &Settings) -> anyhow::R
         Some(tiers) => TierCatalogue::new(tiers.clone()),
         None => TierCatalogue::builtin(),
     };
-    let kafka = arguments.kafka.kafka();
+    let kafka = arguments.kafka.kafka()?;
     let on_kafka = if kafka.is_some() { OnKafka::Yes } else { OnKafka::No };
     let roles = Roles::asked(&arguments.roles, on_kafka)?;
     let mut signals = Signals::listen()?;
@@ -175,6 +176,10 @@ pub(super) async fn start(config: ServeConfig) -> anyhow::Result<Running> {
     let address = listener.local_addr().context("the listener has no address")?;
     // Before the parts: they find their counters when they begin.
     let metrics = metrics();
+    if let Some(kafka) = &config.kafka {
+        let noting = if config.roles.has(Role::Processor) { Noting::Yes } else { Noting::No };
+        topics::check(kafka, noting).await?;
+    }
     // Brokers and databases are waited for, which blocks.
     let (config, built) = tokio::task::spawn_blocking(move || {
         let built = built(&config);
@@ -236,7 +241,7 @@ fn built(config: &ServeConfig) -> anyhow::Result<Built> {
     let (mut gateway, mut first_key) = (None, None);
     let mut parts: Vec<Box<dyn Part>> = Vec::new();
     if roles.has(Role::Gateway) {
-        let keys = Arc::new(keys::open(folder)?);
+        let keys = keys::of_server(folder, config.kafka.as_ref())?;
         first_key = keys::create_first(&*keys, &**clock)?;
         let lanes = deciding.as_ref().map(processor::Deciding::lanes);
         let entrance = Entrance::open(&log, lanes, judged)?;

@@ -123,9 +123,10 @@ impl<'a> CommandAnswer<'a> {
             Outcome::Deferred(deferred) => {
                 Self { outcome: Some("deferred"), customer_id: Some(deferred.customer_id), ..shown }
             }
-            Outcome::Forwarded { .. } | Outcome::DeadLettered { .. } | Outcome::Repeated { .. } => {
-                shown
-            }
+            Outcome::Forwarded { .. }
+            | Outcome::DeadLettered { .. }
+            | Outcome::Repeated { .. }
+            | Outcome::Previewed(_) => shown,
         }
     }
 
@@ -151,9 +152,10 @@ pub(crate) fn status(answer: &Answer) -> StatusCode {
         Outcome::Accepted(_) => StatusCode::OK,
         Outcome::Rejected(rejection) => rejection_status(rejection.code),
         Outcome::Deferred(_) => StatusCode::ACCEPTED,
-        Outcome::Forwarded { .. } | Outcome::DeadLettered { .. } | Outcome::Repeated { .. } => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        Outcome::Forwarded { .. }
+        | Outcome::DeadLettered { .. }
+        | Outcome::Repeated { .. }
+        | Outcome::Previewed(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use tallybook_events::chain::{Chain, Checkpoint, Offset};
 use tallybook_events::codec::{self, Record};
 use tallybook_events::command::{Command, CommandBody};
-use tallybook_events::decision::{Decision, Outcome};
+use tallybook_events::decision::{Decision, Outcome, Preview};
 use tallybook_events::ids::{CommandId, Partition, Position};
 
 use super::feed::sent;
@@ -165,6 +165,11 @@ impl Inbox for KafkaInbox {
     ) -> Vec<Result<Delivered, InboxError>> {
         if self.stopping.load(Ordering::Acquire) {
             return vec![Err(InboxError::Stopping); commands.len()];
+        }
+        // Of a dry run nothing is kept that could be asked for later.
+        if commands.iter().any(|command| command.context.dry_run) {
+            let answers = self.submit(commands, timeout).await;
+            return answers.into_iter().map(|answer| answer.map(Delivered::of)).collect();
         }
         let (records, ids) = (self.records(&commands), ids(&commands));
         let sender = Arc::clone(&self.commands);
@@ -320,6 +325,10 @@ impl Answering {
                 self.held.entry(id).or_default().extend(waiters);
             }
             Outcome::Repeated { offset } => self.repeated(partition, *offset, &decision),
+            Outcome::Previewed(preview) => {
+                let waiters = self.waiters.take(&decision.command);
+                answer_all(waiters, &previewed(&decision, preview));
+            }
             Outcome::Accepted(_) | Outcome::Rejected(_) => {
                 let waiters = self.waiters.take(&decision.command);
                 answer_all(waiters, &Self::answer(partition, id, &decision, false));
@@ -358,6 +367,23 @@ impl Answering {
             repeated,
             preview: None,
         }
+    }
+}
+
+/// Gives what would have become of a command. There is nothing to be found at the note's position.
+fn previewed(decision: &Decision, preview: &Preview) -> Answer {
+    let events = serde_json::to_vec(&preview.events).expect("events are JSON");
+    // A document of another build that this one cannot read is left out.
+    let customer = preview.customer.as_ref();
+    let customer = customer.and_then(|json| serde_json::from_str(&json.to_string()).ok());
+    Answer {
+        command_id: decision.command.command_id,
+        position: None,
+        decided_at: decision.decided_at,
+        outcome: preview.outcome.clone(),
+        events: Bytes::from(events),
+        repeated: false,
+        preview: customer,
     }
 }
 

@@ -38,9 +38,6 @@ pub(super) fn fed(message: &BorrowedMessage<'_>, now: Timestamp) -> Fed {
 fn command(payload: &[u8], at: Timestamp) -> Result<Command, String> {
     let text = outside::text(payload).map_err(|fault| said(&fault))?;
     let draft: CommandDraft = outside::read(text).map_err(|fault| said(&fault))?;
-    if draft.dry_run {
-        return Err("/dry_run is not recorded, so it cannot be asked through the topic".into());
-    }
     let actor: Actor = "kafka".parse().expect("a word is an actor");
     let source: Origin = "commands".parse().expect("a word is an origin");
     let defaults = Defaults {

@@ -3,7 +3,6 @@
 //! All keys are held in memory. A thread looks a few times a second whether another process has
 //! written to the file, and then reads them anew.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
@@ -13,6 +12,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tallybook_events::time::Timestamp;
 
+use super::held::Held;
 use super::{ApiKey, Credential, Digest, KeyId, KeyStore, KeyStoreError};
 
 mod schema;
@@ -33,15 +33,7 @@ pub struct SqliteKeys {
 #[derive(Debug)]
 struct Shared {
     connection: Mutex<Connection>,
-    keys: RwLock<Keys>,
-}
-
-#[derive(Debug, Default, Clone)]
-struct Keys {
-    by_id: HashMap<KeyId, Arc<ApiKey>>,
-    /// Keys that are not revoked, by the digests of imported texts that open or opened them.
-    by_text: HashMap<Digest, Arc<ApiKey>>,
-    in_order: Vec<Arc<ApiKey>>,
+    keys: RwLock<Held>,
 }
 
 impl SqliteKeys {
@@ -60,7 +52,7 @@ impl SqliteKeys {
         connection.pragma_update(None, "synchronous", "FULL").map_err(unavailable)?;
         schema::prepare(&mut connection)?;
         let seen = data_version(&connection)?;
-        let keys = RwLock::new(Keys::of(rows::read_all(&connection)?));
+        let keys = RwLock::new(Held::of(rows::read_all(&connection)?));
         let shared = Arc::new(Shared { connection: Mutex::new(connection), keys });
         let (stop, stopped) = mpsc::channel();
         let watched = Arc::downgrade(&shared);
@@ -75,16 +67,16 @@ impl SqliteKeys {
 impl KeyStore for SqliteKeys {
     fn find(&self, id: &KeyId) -> Option<Arc<ApiKey>> {
         let keys = self.shared.keys.read().unwrap_or_else(PoisonError::into_inner);
-        keys.by_id.get(id).map(Arc::clone)
+        keys.find(id)
     }
 
     fn list(&self) -> Vec<Arc<ApiKey>> {
-        self.shared.keys.read().unwrap_or_else(PoisonError::into_inner).in_order.clone()
+        self.shared.keys.read().unwrap_or_else(PoisonError::into_inner).list().to_vec()
     }
 
     fn find_imported(&self, digest: &Digest) -> Option<Arc<ApiKey>> {
         let keys = self.shared.keys.read().unwrap_or_else(PoisonError::into_inner);
-        keys.by_text.get(digest).map(Arc::clone)
+        keys.by_text(digest)
     }
 
     fn insert(&self, key: &ApiKey) -> Result<(), KeyStoreError> {
@@ -120,24 +112,6 @@ impl KeyStore for SqliteKeys {
     }
 }
 
-impl Keys {
-    fn of(in_order: Vec<Arc<ApiKey>>) -> Self {
-        let by_id = in_order.iter().map(|key| (key.id.clone(), Arc::clone(key))).collect();
-        let mut by_text = HashMap::new();
-        let open = || in_order.iter().filter(|key| key.revoked_at.is_none());
-        // A text whose time was over may have been imported anew: what opens a key now comes last.
-        let former = open().filter_map(|key| Some((key.former.as_ref()?.credential, key)));
-        let present = open().map(|key| (key.credential, key));
-        for (credential, key) in former.chain(present) {
-            match credential {
-                Credential::Imported(digest) => drop(by_text.insert(digest, Arc::clone(key))),
-                Credential::Issued(_) => {}
-            }
-        }
-        Self { by_id, by_text, in_order }
-    }
-}
-
 impl Shared {
     /// Writes in one transaction that no other writer comes into, then reads all keys anew:
     /// `data_version` does not tell about our own writes.
@@ -155,7 +129,7 @@ impl Shared {
     }
 
     fn take_over(&self, connection: &Connection) -> Result<(), KeyStoreError> {
-        let keys = Keys::of(rows::read_all(connection)?);
+        let keys = Held::of(rows::read_all(connection)?);
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
         Ok(())
     }
@@ -211,164 +185,37 @@ fn make_private(_: &Path) -> Result<(), KeyStoreError> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use std::path::PathBuf;
 
-    use tallybook_events::ids::Environment;
-
-    use tallybook_events::ids::Scope;
-
-    use super::super::{Former, IssuedKey, import, issue, opened, reissue};
     use super::*;
+    use crate::keys::conformance::{self, Subject};
 
-    fn issued() -> IssuedKey {
-        let scope = Scope { tenant: "t".parse().unwrap(), environment: Environment::Test };
-        issue(scope, "read,usage".parse().unwrap(), 7, Timestamp::from_micros(5)).unwrap()
+    struct File(tempfile::TempDir);
+
+    impl File {
+        fn path(&self) -> PathBuf {
+            self.0.path().join("keys.db")
+        }
     }
 
-    fn within_a_second(condition: impl Fn() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(1);
-        while !condition() {
-            assert!(Instant::now() < deadline, "not within a second");
-            thread::yield_now();
+    impl Subject for File {
+        fn open(&self) -> Box<dyn KeyStore> {
+            Box::new(SqliteKeys::open(&self.path()).unwrap())
         }
     }
 
     #[test]
-    fn keys_are_kept_in_their_order() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("keys.db");
-        let made = [issued().key, issued().key];
-        let keys = SqliteKeys::open(&path).unwrap();
-        for key in &made {
-            keys.insert(key).unwrap();
-            assert_eq!(keys.find(&key.id).as_deref(), Some(key));
-        }
-        drop(keys);
-        let listed = SqliteKeys::open(&path).unwrap().list();
-        assert_eq!(listed, made.map(Arc::new).to_vec());
-    }
-
-    #[test]
-    fn an_id_is_taken_once_and_an_unknown_one_cannot_be_revoked() {
-        let folder = tempfile::tempdir().unwrap();
-        let keys = SqliteKeys::open(&folder.path().join("keys.db")).unwrap();
-        let key = issued().key;
-        let unknown = keys.revoke(&key.id, Timestamp::MAX);
-        assert!(matches!(unknown, Err(KeyStoreError::Unknown(id)) if id == key.id));
-        keys.insert(&key).unwrap();
-        assert!(matches!(keys.insert(&key), Err(KeyStoreError::Taken(id)) if id == key.id));
-    }
-
-    #[test]
-    fn what_another_opener_writes_is_seen_within_a_second() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("keys.db");
-        let server = SqliteKeys::open(&path).unwrap();
-        let beside = SqliteKeys::open(&path).unwrap();
-        let key = issued().key;
-        beside.insert(&key).unwrap();
-        within_a_second(|| server.find(&key.id).is_some());
-        let at = Timestamp::from_micros(9);
-        beside.revoke(&key.id, at).unwrap();
-        beside.revoke(&key.id, Timestamp::MAX).unwrap();
-        within_a_second(|| server.find(&key.id).is_some_and(|key| key.revoked_at.is_some()));
-        assert_eq!(*server.find(&key.id).unwrap(), ApiKey { revoked_at: Some(at), ..key });
-    }
-
-    fn imported(text: &str) -> ApiKey {
-        let scope = Scope { tenant: "t".parse().unwrap(), environment: Environment::Live };
-        let made = Timestamp::from_micros(5);
-        import(&text.parse().unwrap(), scope, "read".parse().unwrap(), 0, made).unwrap()
-    }
-
-    fn at(micros: i64) -> impl Fn() -> Timestamp + Copy {
-        move || Timestamp::from_micros(micros)
-    }
-
-    #[test]
-    fn an_imported_text_opens_its_key_and_one_key_only() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("keys.db");
-        let keys = SqliteKeys::open(&path).unwrap();
-        let key = imported("am_sk_live_1");
-        keys.insert(&key).unwrap();
-        let again = keys.insert(&imported("am_sk_live_1"));
-        assert!(matches!(again, Err(KeyStoreError::TextTaken(id)) if id == key.id));
-        keys.insert(&imported("am_sk_live_2")).unwrap();
-        drop(keys);
-        let keys = SqliteKeys::open(&path).unwrap();
-        let opens = |text: &str| opened(&keys, text, at(5)).map(|key| key.id.clone());
-        assert_eq!(opens("am_sk_live_1"), Some(key.id.clone()));
-        for other in ["am_sk_live_3", "am_sk_live_1 ", "am_sk_live_", key.id.as_str()] {
-            assert_eq!(opens(other), None, "{other}");
-        }
-        keys.revoke(&key.id, Timestamp::from_micros(6)).unwrap();
-        assert_eq!(opened(&keys, "am_sk_live_1", at(5)), None);
-        let anew = imported("am_sk_live_1");
-        keys.insert(&anew).unwrap();
-        assert_eq!(opened(&keys, "am_sk_live_1", at(5)).as_deref(), Some(&anew));
-    }
-
-    #[test]
-    fn an_issued_secret_alone_opens_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let keys = SqliteKeys::open(&folder.path().join("keys.db")).unwrap();
-        let issued = issued();
-        keys.insert(&issued.key).unwrap();
-        let text = issued.reveal();
-        let (_, secret) = text.rsplit_once('_').unwrap();
-        assert_eq!(opened(&keys, secret, at(5)), None);
-        assert_eq!(opened(&keys, &text, at(5)).as_deref(), Some(&issued.key));
-        let elsewhere = text.replace("_test_", "_live_");
-        assert_eq!(opened(&keys, &elsewhere, at(5)), None);
-    }
-
-    #[test]
-    fn a_rotated_key_is_opened_by_both_texts_until_the_former_ones_time_is_over() {
-        let folder = tempfile::tempdir().unwrap();
-        let keys = SqliteKeys::open(&folder.path().join("keys.db")).unwrap();
-        let (first, text) = (imported("am_sk_live_1"), "am_sk_live_1");
-        keys.insert(&first).unwrap();
-        let rotate = |key: &ApiKey, when: i64, until: i64| {
-            let new = reissue(key).unwrap();
-            let (when, until) = (Timestamp::from_micros(when), Timestamp::from_micros(until));
-            keys.rotate(&key.id, &new.key.credential, when, until).unwrap();
-            new.reveal()
-        };
-        let second = rotate(&first, 10, 20);
-        let kept = keys.find(&first.id).unwrap();
-        let former = Former { credential: first.credential, until: Timestamp::from_micros(20) };
-        assert_eq!(
-            (kept.former, kept.rotated_at),
-            (Some(former), Some(Timestamp::from_micros(10)))
-        );
-        let opens = |text: &str, when| opened(&keys, text, at(when)).is_some();
-        assert_eq!((opens(text, 19), opens(&second, 19)), (true, true));
-        assert_eq!((opens(text, 20), opens(&second, 20)), (false, true));
-        let taken = keys.insert(&imported(text));
-        assert!(matches!(taken, Err(KeyStoreError::TextTaken(id)) if id == first.id));
-        let third = rotate(&kept, 11, 11);
-        for (text, expected) in [(text, false), (&*second, false), (&third, true)] {
-            assert_eq!(opens(text, 11), expected);
-        }
-        // What opens nothing any more may be imported anew.
-        let anew = imported(text);
-        keys.insert(&anew).unwrap();
-        assert_eq!(opened(&keys, text, at(11)).as_deref(), Some(&anew));
-        keys.revoke(&first.id, Timestamp::from_micros(12)).unwrap();
-        assert!(!opens(&third, 12));
-        let credential = kept.credential;
-        let late = keys.rotate(&first.id, &credential, Timestamp::MAX, Timestamp::MAX);
-        assert!(matches!(late, Err(KeyStoreError::Revoked(id)) if id == first.id));
+    fn keys_in_a_file_keep_every_promise() {
+        conformance::all(|| File(tempfile::tempdir().unwrap()));
     }
 
     #[cfg(unix)]
     #[test]
     fn only_the_owner_may_read_the_file() {
         use std::os::unix::fs::PermissionsExt as _;
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("keys.db");
-        let _keys = SqliteKeys::open(&path).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let file = File(tempfile::tempdir().unwrap());
+        let _keys = file.open();
+        let mode = std::fs::metadata(file.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 }

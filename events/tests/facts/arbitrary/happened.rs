@@ -10,7 +10,7 @@ use tallybook_events::customer::{
     PledgeReleased, Policy, PolicyChanged, StatusChanged, TierChanged, UsageRecorded,
 };
 use tallybook_events::decision::{
-    Accepted, Deferred, Outcome, Rejection, RejectionCode, SourceRef,
+    Accepted, Deferred, Outcome, Preview, Rejection, RejectionCode, SourceRef,
 };
 use tallybook_events::event::Event;
 use tallybook_events::ids::Partition;
@@ -94,6 +94,13 @@ pub(crate) fn outcome() -> BoxedStrategy<Outcome> {
             .prop_map(|(partition, to)| Outcome::Forwarded { partition: Partition(partition), to }),
         any_text().prop_map(|reason| Outcome::DeadLettered { reason }),
         number().prop_map(|offset| Outcome::Repeated { offset }),
+        number().prop_map(|version| {
+            Outcome::Previewed(Box::new(Preview {
+                outcome: Outcome::Repeated { offset: version },
+                events: Vec::new(),
+                customer: Some(serde_json::json!({"version": version})),
+            }))
+        }),
     ]
     .boxed()
 }

@@ -342,7 +342,8 @@ async fn outcome(
         | Outcome::Deferred(_)
         | Outcome::Forwarded { .. }
         | Outcome::DeadLettered { .. }
-        | Outcome::Repeated { .. } => Vec::new(),
+        | Outcome::Repeated { .. }
+        | Outcome::Previewed(_) => Vec::new(),
     };
     let events = format!("[{}]", events.join(","));
     let events = RawValue::from_string(events)

@@ -188,7 +188,8 @@ fn was_used(answer: &Answer) -> bool {
         | Outcome::Deferred(_)
         | Outcome::Forwarded { .. }
         | Outcome::DeadLettered { .. }
-        | Outcome::Repeated { .. } => false,
+        | Outcome::Repeated { .. }
+        | Outcome::Previewed(_) => false,
     };
     answer.repeated || is_reused(&answer.outcome)
 }

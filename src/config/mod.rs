@@ -15,6 +15,8 @@ use tallybook_events::money::Amount;
 use tallybook_events::text::{TextError, TierName};
 use toml::{Table, Value};
 
+mod kafka;
+
 /// The file that is read when none is named, if it is there.
 pub const DEFAULT_FILE: &str = "tallybook.toml";
 /// What the names of environment variables begin with.
@@ -98,6 +100,7 @@ impl Settings {
             path: path.to_owned(),
             source: Box::new(source),
         })?;
+        kafka::flatten(&mut options)?;
         let tiers = options.remove(TIERS).map(read_tiers).transpose()?;
         Ok(Self { options, tiers })
     }

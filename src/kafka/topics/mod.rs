@@ -2,10 +2,14 @@
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::{ASK, Kafka};
+use super::asking::Asker;
+use super::{ASK, Kafka, KafkaFault};
+
+pub use check::{Noting, WrongTopics, check};
+
+mod check;
 
 /// Name of the journal's topic, after the prefix.
 pub const JOURNAL: &str = "journal";
@@ -19,6 +23,8 @@ pub const CUSTOMERS: &str = "customers";
 pub const USAGE: &str = "usage";
 /// Name of the compacted topic of API keys.
 pub const KEYS: &str = "keys";
+/// What keys of records in the topic of keys begin with that are about no API key.
+pub const NOTES: &str = "#";
 /// Name of the topic of what was no command.
 pub const DEAD_LETTERS: &str = "dead-letters";
 /// How long commands are kept, in milliseconds: 7 days.
@@ -70,14 +76,31 @@ const KINDS: [Kind; 7] = [
     Kind { name: DEAD_LETTERS, count: Count::AsJournal, settings: &KEPT },
 ];
 
-/// Why a topic was not made.
+impl Kind {
+    /// Gives a setting as the rules want it.
+    fn setting(&self, name: &str) -> &'static str {
+        let found = self.settings.iter().find(|(setting, _)| *setting == name);
+        found.map_or("", |(_, value)| value)
+    }
+}
+
+/// Why topics were not made, or cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TopicsError {
+    /// They are not as they must be.
+    #[error(transparent)]
+    Wrong(#[from] WrongTopics),
+    /// The Kafka cannot be used.
+    #[error(transparent)]
+    Kafka(#[from] KafkaFault),
+    /// A fault of ours.
+    #[error("looking at the topics ended in a fault")]
+    Panicked,
     /// There is no answer.
     #[error("kafka does not answer")]
     Unavailable(#[source] KafkaError),
     /// A broker refused.
-    #[error("topic {name} was not made: {code}")]
+    #[error("a broker refused what was asked of topic {name}: {code}")]
     Refused {
         /// The topic.
         name: String,
@@ -89,15 +112,25 @@ pub enum TopicsError {
 /// Counts the brokers. Blocks.
 ///
 /// # Errors
-/// [`TopicsError::Unavailable`] when there is no answer.
-pub fn brokers(kafka: &Kafka) -> Result<usize, TopicsError> {
-    let consumer: BaseConsumer = kafka.reader().create().map_err(TopicsError::Unavailable)?;
-    let metadata = consumer.fetch_metadata(None, ASK).map_err(TopicsError::Unavailable)?;
-    Ok(metadata.brokers().len())
+/// [`KafkaFault`] when there is no answer.
+pub fn brokers(kafka: &Kafka) -> Result<usize, KafkaFault> {
+    Ok(Asker::open(kafka)?.metadata(None)?.brokers().len())
+}
+
+/// Gives the number of partitions of the topic of commands. Blocks.
+///
+/// # Errors
+/// [`KafkaFault`] when there is no answer.
+pub fn partitions(kafka: &Kafka) -> Result<u32, KafkaFault> {
+    let topic = kafka.topic(COMMANDS);
+    let metadata = Asker::open(kafka)?.metadata(Some(&topic))?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    let count = found.map_or(0, |found| found.partitions().len());
+    Ok(u32::try_from(count).expect("kafka counts partitions in 31 bits"))
 }
 
 /// Makes those of our topics that are not there, as the rules want them: the journal is kept for ever
-/// and never compacted.
+/// and never compacted. What the journal begins with is noted, if it was not.
 ///
 /// # Errors
 /// [`TopicsError::Unavailable`] when there is no answer, [`TopicsError::Refused`] when a broker refuses.
@@ -125,5 +158,7 @@ pub async fn apply(kafka: &Kafka, partitions: i32, replication: i32) -> Result<(
             Err((name, code)) => return Err(TopicsError::Refused { name, code }),
         }
     }
-    Ok(())
+    let kafka = kafka.clone();
+    let noting = tokio::task::spawn_blocking(move || check::note_birth(&kafka));
+    noting.await.map_err(|_| TopicsError::Panicked)?
 }
