@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use crate::text::TextError;
 
 /// Longest text of a number that is read at all.
-const MAX_TEXT: usize = 64;
+pub(crate) const MAX_TEXT: usize = 64;
 
 /// Reads a JSON number's text (or the same in a string): no sign but in the exponent.
 pub(crate) fn parse_decimal(text: &str) -> Result<Decimal, TextError> {
@@ -35,7 +35,11 @@ pub(crate) fn parse_decimal(text: &str) -> Result<Decimal, TextError> {
         return Err(TextError::new("is not a decimal number"));
     }
     let out_of_range = || TextError::new("is out of range: more digits than can be kept exactly");
-    let decimal = Decimal::from_str_exact(mantissa).map_err(|_| out_of_range())?;
+    // Zeros at either end say nothing, and would count as digits.
+    let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
+    let point = if fraction.is_empty() { "" } else { "." };
+    let exact = Decimal::from_str_exact(&format!("0{whole}{point}{fraction}"));
+    let decimal = exact.map_err(|_| out_of_range())?;
     shift(decimal.normalize(), exponent).ok_or_else(out_of_range)
 }
 

@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::value::RawValue;
 
-use crate::decimal::parse_decimal;
+use crate::decimal::{MAX_TEXT, parse_decimal};
 use crate::text::TextError;
 
 /// Most digits after the point. Sums of amounts in this range stay exact.
@@ -142,7 +142,7 @@ impl JsonSchema for Amount {
         json_schema!({
             "description": "A decimal, 0 or more, below 10^12, at most 12 digits after the point",
             "anyOf": [
-                {"type": "string", "pattern": "^0*[0-9]{1,12}(\\.[0-9]{1,12}0*)?$", "maxLength": 29},
+                {"type": "string", "pattern": "^0*[0-9]{1,12}(\\.[0-9]{1,12}0{0,16})?$", "maxLength": MAX_TEXT},
                 {"type": "number", "minimum": 0, "exclusiveMaximum": 1_000_000_000_000_i64}
             ]
         })
@@ -352,6 +352,8 @@ mod tests {
             ("\"12.50\"", "12.5"),
             ("0.1", "0.1"),
             ("1e3", "1000"),
+            ("\"0000000000882823745411.87119755265800000\"", "882823745411.871197552658"),
+            ("\"000000000000000000000000000000000000000000000000000000000001\"", "1"),
             ("1.5E-3", "0.0015"),
             ("100e-2", "1"),
             ("999999999999.999999999999", "999999999999.999999999999"),

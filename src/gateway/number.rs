@@ -114,6 +114,31 @@ fn trillionths(text: &str) -> Option<i128> {
     Some(units + i128::from(up))
 }
 
+/// Reads the text of a JSON number that is a whole number, however it is spelled; nothing for others.
+pub(crate) fn whole_number(text: &str) -> Option<u64> {
+    /// No number of fewer digits needs more zeros.
+    const MAX_SHIFT: usize = 20;
+    let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (digits, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{digits}{fraction}");
+    let significant = digits.trim_start_matches('0');
+    if significant.is_empty() {
+        return Some(0);
+    }
+    let shift = exponent.parse::<i64>().ok()? - i64::try_from(fraction.len()).ok()?;
+    let places = usize::try_from(shift.unsigned_abs()).ok()?;
+    let whole = if shift < 0 {
+        let zeros = significant.len() - significant.trim_end_matches('0').len();
+        significant.get(..significant.len() - places.min(zeros)).filter(|_| places <= zeros)?.into()
+    } else if places <= MAX_SHIFT {
+        format!("{significant}{}", "0".repeat(places))
+    } else {
+        return None;
+    };
+    whole.parse().ok().filter(|_| !negative)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

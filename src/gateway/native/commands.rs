@@ -50,7 +50,7 @@ pub(crate) async fn post(
 }
 
 async fn one(asked: &Asked<'_>, text: &str) -> Result<Response, Problem> {
-    let command = command(asked, text, Many::No).map_err(|(_, problem)| problem)?;
+    let command = command(asked, text).map_err(|(_, problem)| problem)?;
     let answer = match later::decide(asked, command).await? {
         Decided::Now(answer) => answer,
         Decided::Later(response) => return Ok(response),
@@ -81,10 +81,14 @@ async fn many(asked: &Asked<'_>, text: &str) -> Result<Response, Problem> {
         let detail = format!("must have 1 to {MAX_COMMANDS} commands");
         return Err(Fault::invalid("", detail).into());
     }
+    if asked.context(text)?.idempotency_key.is_some() {
+        let detail = "belongs to a single command; in an array each has its own member";
+        return Err(Problem::parameter("Idempotency-Key", detail));
+    }
     let mut commands = Vec::with_capacity(texts.len());
     let mut asked_for = Vec::with_capacity(texts.len());
     for (index, text) in texts.iter().enumerate() {
-        asked_for.push(match command(asked, text.get(), Many::Yes) {
+        asked_for.push(match command(asked, text.get()) {
             Ok(command) => {
                 let command_id = command.command_id;
                 commands.push(command);
@@ -162,32 +166,17 @@ pub(crate) async fn show(
     Ok(answer_json(StatusCode::OK, &CommandAnswer::of(&answer)))
 }
 
-/// Whether a command came with others in one request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Many {
-    /// In an array.
-    Yes,
-    /// Alone.
-    No,
-}
-
 /// Reads one command. With the problem comes the command's id, when there is one to read.
 pub(super) fn command(
     asked: &Asked<'_>,
     text: &str,
-    many: Many,
 ) -> Result<Command, (Option<CommandId>, Problem)> {
     let draft: CommandDraft = outside::read(text).map_err(|fault| (None, fault.into()))?;
     let command_id = draft.command_id;
-    complete(asked, draft, text, many).map_err(|problem| (command_id, problem))
+    complete(asked, draft, text).map_err(|problem| (command_id, problem))
 }
 
-fn complete(
-    asked: &Asked<'_>,
-    mut draft: CommandDraft,
-    text: &str,
-    many: Many,
-) -> Result<Command, Problem> {
+fn complete(asked: &Asked<'_>, mut draft: CommandDraft, text: &str) -> Result<Command, Problem> {
     let caller = asked.caller;
     check_scope(caller.scope(), draft.tenant.as_ref(), draft.environment)?;
     let needed = match draft.command_type {
@@ -217,10 +206,6 @@ fn complete(
     caller.require(needed)?;
     check_ours(caller, &draft)?;
     let headers = asked.context(text)?;
-    if many == Many::Yes && headers.idempotency_key.is_some() {
-        let detail = "belongs to a single command; in an array each has its own member";
-        return Err(Problem::parameter("Idempotency-Key", detail));
-    }
     let differs = |key| draft.idempotency_key.as_ref().is_some_and(|member| member != key);
     if headers.idempotency_key.as_ref().is_some_and(differs) {
         return Err(Fault::invalid("/idempotency_key", "is not that of the header").into());

@@ -12,7 +12,7 @@ use tallybook_events::command::Command;
 use tallybook_events::outside;
 
 use super::asked::Asked;
-use super::commands::{Many, command};
+use super::commands::command;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use crate::gateway::Core;
@@ -30,11 +30,11 @@ pub(crate) async fn post(
     let (asked, body) = Asked::new(&core, &caller, request);
     let body = asked.body(body, &[JSON], MAX_MANY).await?;
     let text = outside::text(&body)?;
-    let read = |text, many| command(&asked, text, many).map_err(|(_, problem)| problem);
+    let read = |text| command(&asked, text).map_err(|(_, problem)| problem);
     if text.trim_ascii_start().starts_with('[') {
         let texts: Vec<&RawValue> = outside::items(text)?;
-        let commands = texts.into_iter().map(|text| read(text.get(), Many::Yes));
+        let commands = texts.into_iter().map(|text| read(text.get()));
         return Ok(json(StatusCode::OK, &commands.collect::<Result<Vec<Command>, _>>()?));
     }
-    Ok(json(StatusCode::OK, &read(text, Many::No)?))
+    Ok(json(StatusCode::OK, &read(text)?))
 }

@@ -101,7 +101,11 @@ fn list_customers() -> Operation {
 }
 
 fn delete_customer() -> Operation {
-    let operation = call("deleteCustomer", "/v1/customers.delete", post(delete::post))
+    let path = "/v1/customers.delete";
+    let operation = Operation::new("deleteCustomer", Method::POST, path, post(delete::post));
+    // No customer is shown, so no version is too old.
+    let operation = bodied(operation)
+        .in_header::<AnyVersion>("x-api-version", "Version of the API.")
         .summary("Deletes a customer: its id is free.")
         .body::<OneCustomer>()
         .answer::<Deleted>(200, "It is deleted.");
@@ -126,8 +130,12 @@ fn call(id: &'static str, path: &'static str, handler: MethodRouter<Arc<Core>>) 
 /// Adds what all take, and how those that read a body may say no.
 fn reads(operation: Operation) -> Operation {
     let version = "Version of the API: 2.1 or later, as numbers or by the date of its release.";
+    bodied(operation).in_header::<Version>("x-api-version", version)
+}
+
+/// Adds how those that read a body may say no.
+fn bodied(operation: Operation) -> Operation {
     operation
-        .in_header::<Version>("x-api-version", version)
         .answer::<ErrorBody>(408, "The body did not come in time.")
         .answer::<ErrorBody>(413, "The body is too large.")
 }
@@ -160,20 +168,35 @@ fn refusals() -> Vec<Reply> {
     ]
 }
 
-/// A version of the API.
+/// A version of the API in whose shape a customer is shown.
 struct Version;
 
-impl JsonSchema for Version {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        "ApiVersion".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string", "maxLength": 32, "default": "2.1",
-            "pattern": "^((2\\.[1-9]|([3-9]|[1-9][0-9])\\.)[0-9]{1,3}(\\.[0-9]{1,3})?|2\\.[1-9]|2026-0[4-9]-[0-2][1-8](\\.clover)?)?$"
-        })
-    }
+/// Any version of the API.
+struct AnyVersion;
+
+/// A day on which the latest version is out; many others are read, too.
+const RELEASED: &str = "2026-0[4-9]-[0-2][1-8](\\.clover)?";
+
+macro_rules! version_schema {
+    ($name:ident, $numbers:literal) => {
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({
+                    "type": "string", "maxLength": 32, "default": "2.1",
+                    "pattern": format!("^({}|{RELEASED})?$", $numbers)
+                })
+            }
+        }
+    };
 }
+version_schema!(
+    Version,
+    r"(2\.[1-9][0-9]{0,3}|([3-9]|[1-9][0-9]{1,3})(\.[0-9]{1,4})?)(\.[0-9]{1,3})?"
+);
+version_schema!(AnyVersion, r"[0-9]{1,9}(\.[0-9]{1,9}){0,2}");

@@ -10,7 +10,7 @@ use tallybook_events::field::{Edit, Field};
 use tallybook_events::json::Json;
 use tallybook_events::money::Amount;
 
-use crate::gateway::number::{NoAmount, amount};
+use crate::gateway::number::{NoAmount, amount, whole_number};
 
 /// A place in a body, and what is there, if anything.
 #[derive(Debug, Clone)]
@@ -202,8 +202,10 @@ impl Issues {
         let read = match amount(text) {
             Err(NoAmount::Negative) => return self.too_small(place, least),
             Err(NoAmount::TooLarge) => None,
-            Ok(read) if read.decimal().scale() > 0 => return self.wrong_type(place, "int"),
-            Ok(read) => u32::try_from(read.decimal().mantissa()).ok().filter(|read| *read <= most),
+            Ok(_) => match whole_number(text) {
+                None => return self.wrong_type(place, "int"),
+                Some(read) => u32::try_from(read).ok().filter(|read| *read <= most),
+            },
         };
         match read {
             None => self.add(place, format!("Too big: expected number to be <={most}")),
@@ -338,6 +340,8 @@ mod tests {
             ("1001", "Too big: expected number to be <=1000"),
             ("1e300", "Too big: expected number to be <=1000"),
             ("1.5", "Invalid input: expected int, received number"),
+            ("2.5e-42", "Invalid input: expected int, received number"),
+            ("1.0000000000001", "Invalid input: expected int, received number"),
             ("\"1\"", "must be a number (received string)"),
         ] {
             assert_eq!(integer(value), Err(format!("a: {message}")), "{value}");

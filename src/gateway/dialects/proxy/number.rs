@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use tallybook_events::money::{Amount, Total};
 use tallybook_events::time::Timestamp;
 
-use crate::gateway::number::Number;
+use crate::gateway::number::{Number, whole_number};
 
 /// Trillionths of a dollar in a cent.
 const TRILLIONTHS_PER_CENT: i128 = 10_i128.pow(10);
@@ -50,31 +50,6 @@ fn whole<'de, D: Deserializer<'de>>(deserializer: D, most: u64) -> Result<u64, D
         Some(number) if number <= most => Ok(number),
         _ => Err(D::Error::custom(format!("must be a whole number from 0 to {most}"))),
     }
-}
-
-/// Reads the text of a JSON number that is a whole number, however it is spelled; nothing for others.
-fn whole_number(text: &str) -> Option<u64> {
-    /// No number of fewer digits needs more zeros.
-    const MAX_SHIFT: usize = 20;
-    let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
-    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-    let (digits, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits = format!("{digits}{fraction}");
-    let significant = digits.trim_start_matches('0');
-    if significant.is_empty() {
-        return Some(0);
-    }
-    let shift = exponent.parse::<i64>().ok()? - i64::try_from(fraction.len()).ok()?;
-    let places = usize::try_from(shift.unsigned_abs()).ok()?;
-    let whole = if shift < 0 {
-        let zeros = significant.len() - significant.trim_end_matches('0').len();
-        significant.get(..significant.len() - places.min(zeros)).filter(|_| places <= zeros)?.into()
-    } else if places <= MAX_SHIFT {
-        format!("{significant}{}", "0".repeat(places))
-    } else {
-        return None;
-    };
-    whole.parse().ok().filter(|_| !negative)
 }
 
 macro_rules! whole_schema {

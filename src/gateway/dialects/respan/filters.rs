@@ -111,7 +111,7 @@ impl JsonSchema for AskedFilters {
             let shapes = [
                 shape(&MANY, values(MAX_VALUES, json!({"type": kind})), &["value"]),
                 shape(&ONE, values(1, json!({"type": kind})), &["operator", "value"]),
-                shape(&NO_VALUE, values(1, json!(true)), &["operator", "value"]),
+                shape(&NO_VALUE, values(1, json!({"const": ""})), &["operator", "value"]),
             ];
             let one = json!({"anyOf": shapes});
             json!({"anyOf": [one, {"type": "array", "items": one}]})

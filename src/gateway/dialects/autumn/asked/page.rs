@@ -217,7 +217,10 @@ impl JsonSchema for ListCustomers {
                         "required": ["id"],
                         "properties": {
                             "id": {"type": "string", "pattern": "^[^\\u0000]*$"},
-                            "versions": {"type": "array"}
+                            "versions": {
+                                "type": "array",
+                                "items": {"type": "integer", "minimum": 0, "maximum": u32::MAX}
+                            }
                         }
                     }
                 },
