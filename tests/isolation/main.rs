@@ -122,8 +122,10 @@ async fn compare(asker: &Side, owner: &Side, api: &Api, this: &Try, form: Form, 
             assert!(!shown(&their_answer, &theirs), "{what} shows another's: {their_answer}");
             assert_eq!(told(&their_answer, &their_name), told(&no_answer, &no_name), "{what}");
         }
-        Kind::Claims => {
-            assert!(done(&no_answer), "{what} of what is free: {no_answer}");
+        Kind::Claims | Kind::Refers => {
+            let free = this.kind == Kind::Claims;
+            assert!(done(&own_answer) || free, "{what} of one's own: {own_answer}");
+            assert_eq!(done(&no_answer), free, "{what} of nobody: {no_answer}");
             let told = |reply: &Reply, name: &str| {
                 let (status, _, body) = told(reply, name);
                 (status, without_chance(&body))

@@ -26,6 +26,8 @@ pub(crate) enum Kind {
     About,
     /// It shows what fits the name: nothing when there is none.
     Filters,
+    /// It makes another customer refer to that one: refused when there is none, in a decision of its own.
+    Refers,
     /// It takes the name: others' are free.
     Claims,
     /// It names nobody.
@@ -84,7 +86,7 @@ impl Try {
 }
 
 use Form::{Command, Cus, Cust, Id, Key};
-use Kind::{About, Claims, Filters, Plain};
+use Kind::{About, Claims, Filters, Plain, Refers};
 
 const REPORT: &str = r#"{"customer":{"id":"{it}"},"reports":[{"report_id":"r","occurred_at":"2026-01-01T00:00:00Z","meter":"m","quantity":"1","cost":"1"}]}"#;
 const FIRST_REPORT: &str = r#"{"customer":{"key":"{it}"},"reports":[{"report_id":"r","occurred_at":"2026-01-01T00:00:00Z","meter":"m","quantity":"1","cost":"1"}]}"#;
@@ -131,11 +133,16 @@ const NATIVE: &[Try] = &[
     this("recordUsage", About, &[Id], "POST", "/api/v1/usage").body(REPORT),
     this("recordUsage", Claims, &[Key], "POST", "/api/v1/usage").body(FIRST_REPORT),
     this("createCustomer", Claims, &[Key], "POST", "/api/v1/customers").body(r#"{"key":"{it}"}"#),
+    this("createCustomer", Refers, &[Key], "POST", "/api/v1/customers")
+        .body(r#"{"key":"child-of-{it}","identity":{"parent":{"key":"{it}"}}}"#),
+    this("createCustomer", Refers, &[Id], "POST", "/api/v1/customers")
+        .body(r#"{"key":"child-of-{it}","identity":{"parent":{"id":"{it}"}}}"#),
     this("listCustomers", Filters, &[Key], "GET", "/api/v1/customers?key_prefix={it}").lists(),
     plain("live"),
     plain("ready"),
     plain("metrics"),
     plain("version"),
+    plain("getTopics"),
     plain("getDocument"),
 ];
 
@@ -181,6 +188,10 @@ const FLEXPRICE: &[Try] = &[
     this("deleteCustomer", About, &[Cust], "DELETE", "/v1/customers/{it}"),
     this("createCustomer", Claims, &[Key], "POST", "/v1/customers")
         .body(r#"{"external_id":"{it}","name":"n"}"#),
+    this("createCustomer", Refers, &[Cust], "POST", "/v1/customers")
+        .body(r#"{"external_id":"child-of-{it}","name":"n","parent_customer_id":"{it}"}"#),
+    this("createCustomer", Refers, &[Key], "POST", "/v1/customers")
+        .body(r#"{"external_id":"child-of-{it}","name":"n","parent_customer_external_id":"{it}"}"#),
     this("listCustomers", Filters, &[Key], "GET", "/v1/customers?external_id={it}").lists(),
     this("listCustomers", Filters, &[Cust], "GET", "/v1/customers?customer_ids={it}"),
     this("searchCustomers", Filters, &[Key], "POST", "/v1/customers/search")
