@@ -19,8 +19,15 @@ use crate::journal::teller::Teller;
 use crate::journal::{Appender, Delivery, DeliverySink, JournalError};
 use crate::kafka::Kafka;
 
-/// How long the thread of an appender listens before it looks whether it is to end.
-const LISTEN: Duration = Duration::from_millis(50);
+/// How long the thread of an appender with nothing in flight rests before it looks around.
+const REST: Duration = Duration::from_millis(50);
+/// How long it listens at a time while something is. The client library listens for all of that time,
+/// and turns round and round in its last millisecond.
+const LISTEN: Duration = Duration::from_millis(20);
+/// What is heard meanwhile is told when it is this part of what is in flight,
+const TELL_PART: usize = 4;
+/// or so many.
+const TELL: usize = 256;
 /// How long an append waits for room in the queue.
 const ROOM: Duration = Duration::from_mins(1);
 /// How long a journal that is closed waits for what was handed over.
@@ -33,6 +40,8 @@ struct Told {
     waiting: std::collections::VecDeque<Option<Delivery>>,
     /// Number of the oldest of these.
     first: u64,
+    /// How many of these are known.
+    heard: usize,
 }
 
 impl Told {
@@ -43,9 +52,17 @@ impl Told {
 
     fn hear(&mut self, number: u64, delivery: Delivery) {
         let place = number.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
-        if let Some(known) = place.and_then(|place| self.waiting.get_mut(place)) {
+        if let Some(known) = place.and_then(|place| self.waiting.get_mut(place))
+            && known.is_none()
+        {
             *known = Some(delivery);
+            self.heard += 1;
         }
+    }
+
+    /// Tells whether what is known is to be told now: it is much, or much of what is in flight.
+    fn is_due(&self) -> bool {
+        self.heard >= (self.waiting.len() / TELL_PART).clamp(1, TELL)
     }
 
     /// Gives all that is known from the oldest on without a gap.
@@ -55,6 +72,7 @@ impl Told {
             known.push(*delivery);
             self.waiting.pop_front();
             self.first += 1;
+            self.heard -= 1;
         }
         known
     }
@@ -65,6 +83,8 @@ struct Line {
     told: Mutex<Told>,
     /// Rung whenever deliveries were told.
     room: Condvar,
+    /// Rung when something is in flight, or the appender ends.
+    work: Condvar,
     teller: Teller,
     ended: AtomicBool,
 }
@@ -76,6 +96,16 @@ impl Line {
             self.teller.tell(known);
             self.room.notify_all();
         }
+    }
+
+    /// Rests a little when nothing is in flight; tells whether nothing still is.
+    fn rest(&self) -> bool {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if !told.waiting.is_empty() {
+            return false;
+        }
+        let rested = self.work.wait_timeout(told, REST).unwrap_or_else(PoisonError::into_inner);
+        rested.0.waiting.is_empty()
     }
 
     /// Waits until all is told, or until the deadline.
@@ -109,6 +139,10 @@ impl ProducerContext for Hearing {
         };
         let mut told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.hear(*number, delivery);
+        if told.is_due() {
+            drop(told);
+            self.0.tell();
+        }
     }
 }
 
@@ -155,6 +189,7 @@ impl KafkaAppender {
         let line = Arc::new(Line {
             told: Mutex::default(),
             room: Condvar::new(),
+            work: Condvar::new(),
             teller: Teller::new(sink),
             ended: AtomicBool::new(false),
         });
@@ -172,7 +207,7 @@ impl KafkaAppender {
             let (producer, line) = (Arc::clone(&producer), Arc::clone(&line));
             let listen = move || {
                 while !line.ended.load(Ordering::Acquire) {
-                    producer.poll(LISTEN);
+                    producer.poll(if line.rest() { Duration::ZERO } else { LISTEN });
                     line.tell();
                 }
             };
@@ -185,6 +220,7 @@ impl KafkaAppender {
 
     fn send(&self, record: &Bytes) -> Result<(), JournalError> {
         let number = self.line.told.lock().unwrap_or_else(PoisonError::into_inner).hand_over();
+        self.line.work.notify_one();
         let mut sending =
             BaseRecord::<(), [u8], Box<u64>>::with_opaque_to(&self.topic, Box::new(number))
                 .partition(self.partition)
@@ -198,7 +234,7 @@ impl KafkaAppender {
                 {
                     sending = back;
                     let told = self.line.told.lock().unwrap_or_else(PoisonError::into_inner);
-                    drop(self.line.room.wait_timeout(told, LISTEN));
+                    drop(self.line.room.wait_timeout(told, REST));
                 }
                 // It was taken from the caller, and goes nowhere: its owner looks, and begins anew.
                 Err((error, _)) => {
@@ -228,6 +264,7 @@ impl Drop for KafkaAppender {
     fn drop(&mut self) {
         self.line.teller.silence();
         self.line.ended.store(true, Ordering::Release);
+        self.line.work.notify_one();
         if let Some(thread) = self.thread.take() {
             // A sink may drop the appender: a thread cannot wait for itself.
             if thread.thread().id() != thread::current().id() {
