@@ -1,5 +1,6 @@
 //! How an owner answers what counts, and sends what follows from it.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -62,6 +63,7 @@ impl Owner {
             self.ahead_keys.remove(&key);
         }
         self.counters.count(&ahead.outcome);
+        self.shared.counted.fetch_add(1, Ordering::Release);
         self.state.take_in_source(ahead.source);
         let Some(command) = ahead.command else { return };
         if is_first(&ahead.outcome) {

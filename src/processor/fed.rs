@@ -45,6 +45,10 @@ impl Owner {
         }
         self.wanted = wanted;
         if wanted {
+            if self.place.release_by.take().is_some() {
+                // Given up and wanted again, with things ahead: they are in the state, not in the log.
+                self.release();
+            }
             (self.failures, self.resume_at) = (0, Some(Instant::now()));
             return;
         }
@@ -105,6 +109,10 @@ impl Owner {
         match self.restore() {
             Ok(()) => self.set_status(PartitionStatus::Standby),
             Err(Trouble::Halt(why)) => self.halt(why),
+            Err(Trouble::Doubt(why)) if self.doubts_long() => self.halt(why),
+            Err(Trouble::Doubt(why)) => {
+                tracing::warn!(partition = self.partition.0, why, "the journal is asked again");
+            }
             Err(Trouble::Reclaim(why)) => {
                 tracing::debug!(partition = self.partition.0, why, "a standby reads on later");
             }

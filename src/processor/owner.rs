@@ -68,6 +68,8 @@ pub(super) struct Owner {
     pub(super) outgoing: Vec<(Partition, Command)>,
     /// Whether the partition is to be ours. It is, where no group says otherwise.
     pub(super) wanted: bool,
+    /// Since when what is said about the log's ends contradicts what was read.
+    pub(super) doubted_at: Option<Instant>,
     /// Where it is in the topic of commands, when there is one.
     pub(super) place: Place,
     /// Answers that wait until something is given back, by the customer that gives it.
@@ -98,6 +100,7 @@ impl Owner {
             held_replies: HashMap::new(),
             outgoing: Vec::new(),
             wanted,
+            doubted_at: None,
             place: Place::default(),
             parked: HashMap::new(),
             counters: Counters::find(),
@@ -117,11 +120,12 @@ impl Owner {
     }
 
     pub(super) fn restore(&mut self) -> Result<(), Trouble> {
-        self.set_status(PartitionStatus::Restoring);
         let mut chain = self.ownership.chain().clone();
         let restored = restore(&*self.shared.journal, self.partition, &mut chain, &mut self.state);
         self.ownership = Ownership::restoring(chain);
-        Ok(restored?)
+        restored?;
+        self.doubted_at = None;
+        Ok(())
     }
 
     /// Tells whether there is nothing under way.
@@ -171,6 +175,7 @@ impl Owner {
 
     /// R2: reads to the end, appends a claim. The rest follows its delivery.
     fn begin(&mut self) -> Result<(), Trouble> {
+        self.set_status(PartitionStatus::Restoring);
         self.restore()?;
         self.set_status(PartitionStatus::Claiming);
         self.generation += 1;

@@ -14,18 +14,33 @@ use crate::journal::JournalError;
 /// First and longest pause before an ownership is tried again.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(2));
 
+/// How long what brokers say about offsets may contradict what was read, before that is believed: one
+/// that was cut off goes on telling what it knew, until all know the present leader.
+const DOUBT: Duration = Duration::from_secs(15);
+
 /// Why an owner stops for good, or begins anew.
 #[derive(Debug)]
 pub(super) enum Trouble {
     /// Begin anew (R4).
     Reclaim(&'static str),
+    /// The log is said to end before, or to begin after, where it was read: ask again, then stop for good.
+    Doubt(String),
     /// Stop for good.
     Halt(String),
 }
 
 impl From<Halt> for Trouble {
     fn from(halt: Halt) -> Self {
-        Self::Halt(chain_of(&halt))
+        match halt {
+            Halt::Truncated { .. } | Halt::Trimmed { .. } => Self::Doubt(chain_of(&halt)),
+            Halt::Fork { .. }
+            | Halt::TermAhead { .. }
+            | Halt::UnknownFormat { .. }
+            | Halt::Unreadable { .. }
+            | Halt::OutOfOrder { .. }
+            | Halt::DeliveredElsewhere { .. }
+            | Halt::BesideCheckpoint { .. } => Self::Halt(chain_of(&halt)),
+        }
     }
 }
 
@@ -67,9 +82,19 @@ impl Owner {
         self.claim_pending = false;
         self.batch.clear();
         match trouble {
+            Trouble::Doubt(why) if self.doubts_long() => self.halt(why),
+            Trouble::Doubt(why) => {
+                tracing::warn!(partition = self.partition.0, why, "the journal is asked again");
+                self.reclaim("what is said about the journal contradicts what was read");
+            }
             Trouble::Halt(why) => self.halt(why),
             Trouble::Reclaim(why) => self.reclaim(why),
         }
+    }
+
+    /// Tells whether it has been in doubt for so long that it is none any more.
+    pub(super) fn doubts_long(&mut self) -> bool {
+        self.doubted_at.get_or_insert_with(Instant::now).elapsed() >= DOUBT
     }
 
     pub(super) fn halt(&mut self, why: String) {

@@ -2,7 +2,7 @@
 //! owners, so that whole batches of several partitions go to the journal together.
 
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -91,6 +91,8 @@ pub(super) struct Shared {
     pub(super) feed: Option<Arc<dyn Feed>>,
     /// Commands that each partition was fed and that are not decided yet.
     backlogs: Vec<AtomicUsize>,
+    /// Decisions of ours that count.
+    pub(super) counted: AtomicU64,
     workers: Vec<Sender<Input>>,
     statuses: Vec<Mutex<PartitionStatus>>,
 }
@@ -190,6 +192,7 @@ impl Processor {
             decide,
             feed,
             backlogs,
+            counted: AtomicU64::new(0),
             workers,
             statuses,
         });
@@ -218,6 +221,11 @@ impl ProcessorHandle {
             status.lock().unwrap_or_else(PoisonError::into_inner).clone()
         };
         self.shared.statuses.iter().map(read).collect()
+    }
+
+    /// Gives the number of decisions that were made here and count.
+    pub fn counted(&self) -> u64 {
+        self.shared.counted.load(Ordering::Acquire)
     }
 
     /// Gives the way to feed the owners from a topic.
