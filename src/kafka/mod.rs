@@ -82,6 +82,7 @@ impl Kafka {
             ("group.instance.id", name),
             ("partition.assignment.strategy", "cooperative-sticky"),
             ("session.timeout.ms", "6000"),
+            // Others hear by it that a member has left: a command waits no longer.
             ("heartbeat.interval.ms", "150"),
             ("max.poll.interval.ms", "60000"),
             ("enable.auto.commit", "false"),

@@ -80,6 +80,9 @@ impl Part for Deciding {
     }
 
     fn failure(&self) -> Option<anyhow::Error> {
+        if let Some(why) = self.member.as_ref().and_then(|of| of.failed().get().cloned()) {
+            return Some(anyhow!("the group that shares the commands will not have us: {why}"));
+        }
         let mut statuses = self.handle.statuses().into_iter().enumerate();
         statuses.find_map(|(at, status)| match status {
             PartitionStatus::Halted { why } => Some(anyhow!("partition {at} halted: {why}")),

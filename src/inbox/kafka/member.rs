@@ -2,20 +2,20 @@
 //! are ours, and hands what it reads to their owners.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rdkafka::ClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset as WireOffset, TopicPartitionList};
-use rdkafka::types::RDKafkaRespErr;
 use tallybook_events::ids::Partition;
 
 use super::feed::{KafkaFeed, Wish};
+use super::group::Group;
 use super::letters::fed;
 use crate::clock::SharedClock;
 use crate::inbox::feed::{Fed, Owners};
@@ -30,59 +30,17 @@ const MOST_WAITING: usize = 32_768;
 /// until it has no more than these.
 const ENOUGH_WAITING: usize = 8_192;
 
-/// What the group decides, told to the owners from within librdkafka's callback.
-struct Group {
-    owners: Arc<dyn Owners>,
-    /// Whether the group has taken us in.
-    joined: Arc<AtomicBool>,
-}
-
-impl ClientContext for Group {}
-
-impl ConsumerContext for Group {
-    fn rebalance(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        what: RDKafkaRespErr,
-        partitions: &mut TopicPartitionList,
-    ) {
-        let done = if what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            // Paused: not a command before the owner has said where to begin.
-            let assigned = partitions
-                .set_all_offsets(WireOffset::Beginning)
-                .and_then(|()| consumer.incremental_assign(partitions))
-                .and_then(|()| consumer.pause(partitions));
-            self.want(partitions, true);
-            self.joined.store(true, Ordering::Release);
-            assigned
-        } else if what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS {
-            // What we still append, the successor judges.
-            self.want(partitions, false);
-            consumer.incremental_unassign(partitions)
-        } else {
-            Ok(())
-        };
-        if let Err(error) = done {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a change of the group");
-        }
-    }
-}
-
-impl Group {
-    fn want(&self, partitions: &TopicPartitionList, wanted: bool) {
-        for element in partitions.elements() {
-            if let Ok(partition) = u32::try_from(element.partition()) {
-                self.owners.want(Partition(partition), wanted);
-            }
-        }
-    }
-}
+/// How long a member that leaves waits until its partitions are given up.
+const LEAVING: Duration = Duration::from_secs(2);
+/// Pause before a partition that could not be read is begun anew.
+const AGAIN: Duration = Duration::from_millis(250);
 
 /// A member of the group: a thread that reads the partitions which are ours.
 #[derive(Debug)]
 pub struct Member {
     stop: Arc<AtomicBool>,
     joined: Arc<AtomicBool>,
+    failed: Arc<OnceLock<String>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -103,17 +61,36 @@ impl Member {
         let wishes = wishes.ok_or_else(|| std::io::Error::other("a feed has one member"))?;
         let topic = kafka.topic(topics::COMMANDS);
         let joined = Arc::new(AtomicBool::new(false));
-        let group = Group { owners: Arc::clone(&owners), joined: Arc::clone(&joined) };
+        let group = Group {
+            owners: Arc::clone(&owners),
+            topic: topic.clone(),
+            ours: Mutex::default(),
+            joined: Arc::clone(&joined),
+        };
         let consumer: BaseConsumer<Group> =
             kafka.member(name).create_with_context(group).map_err(std::io::Error::other)?;
         consumer.subscribe(&[&topic]).map_err(std::io::Error::other)?;
         let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let reading = Reading { consumer, topic, wishes, owners, clock, sessions: HashMap::new() };
+        let failed = Arc::<OnceLock<String>>::default();
+        let (stopped, fault) = (Arc::clone(&stop), Arc::clone(&failed));
+        let reading = Reading {
+            consumer,
+            topic,
+            wishes,
+            owners,
+            clock,
+            sessions: HashMap::new(),
+            again_at: None,
+        };
         let thread = std::thread::Builder::new()
             .name("commands".into())
-            .spawn(move || reading.run(&stopped))?;
-        Ok(Self { stop, joined, thread: Some(thread) })
+            .spawn(move || reading.run(&stopped, &fault))?;
+        Ok(Self { stop, joined, failed, thread: Some(thread) })
+    }
+
+    /// Gives what tells why the group will not have us any more, once that is so.
+    pub fn failed(&self) -> Arc<OnceLock<String>> {
+        Arc::clone(&self.failed)
     }
 
     /// Gives what tells whether the group has taken us in, now and later.
@@ -147,6 +124,10 @@ impl Drop for Member {
 struct Session {
     number: u64,
     paused: bool,
+    /// The next offset to read.
+    next: WireOffset,
+    /// Whether it gave an error, and may be at rest until it is begun anew.
+    rests: bool,
 }
 
 struct Reading {
@@ -156,18 +137,37 @@ struct Reading {
     owners: Arc<dyn Owners>,
     clock: SharedClock,
     sessions: HashMap<Partition, Session>,
+    /// When what could not be read is begun anew.
+    again_at: Option<Instant>,
 }
 
 impl Reading {
-    fn run(mut self, stop: &AtomicBool) {
+    fn run(mut self, stop: &AtomicBool, failed: &OnceLock<String>) {
         while !stop.load(Ordering::Acquire) {
             self.follow_wishes();
             self.balance();
-            self.read();
+            self.begin_again();
+            if let Err(error) = self.read() {
+                tracing::error!(error = &error as &dyn std::error::Error, "the group is lost");
+                // Only said once: there is no way back for this consumer.
+                let _ = failed.set(error.to_string());
+                return;
+            }
         }
-        // Leaving the group gives every partition up at once.
+        self.leave();
+    }
+
+    /// Leaves the group, which gives every partition up at once.
+    fn leave(&self) {
         self.consumer.unsubscribe();
-        self.consumer.poll(Duration::ZERO);
+        let deadline = Instant::now() + LEAVING;
+        loop {
+            // What still comes is none of ours.
+            drop(self.consumer.poll(POLL));
+            if self.consumer.context().has_given_nothing() || Instant::now() >= deadline {
+                return;
+            }
+        }
     }
 
     fn follow_wishes(&mut self) {
@@ -189,29 +189,56 @@ impl Reading {
     }
 
     fn begin(&mut self, partition: Partition, session: u64, from: WireOffset) {
-        let place = wire(partition);
-        let sought = self.consumer.seek(&self.topic, place, from, ASK);
-        let began = sought.and_then(|()| self.consumer.resume(&self.only(partition)));
-        match began {
-            Ok(()) => {
-                self.sessions.insert(partition, Session { number: session, paused: false });
-            }
-            Err(error) => {
-                // It is not ours any more, or the broker is away: the owner begins anew.
-                tracing::warn!(
-                    partition = partition.0,
-                    error = &error as &dyn std::error::Error,
-                    "commands cannot be read from where they are to be"
-                );
-                self.owners.want(partition, false);
-                self.owners.want(partition, self.is_assigned(partition));
-            }
+        if !self.consumer.context().has_given(partition) {
+            // It is not ours any more, and its owner hears of that.
+            self.sessions.remove(&partition);
+            return;
         }
+        let began = self.read_from(partition, from);
+        let rests = began.is_err();
+        let session = Session { number: session, paused: false, next: from, rests };
+        self.sessions.insert(partition, session);
+        if let Err(error) = began {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(partition = partition.0, error, "commands are not read yet");
+            self.again_at.get_or_insert_with(|| Instant::now() + AGAIN);
+        }
+    }
+
+    /// Reads a partition from an offset on.
+    fn read_from(&self, partition: Partition, from: WireOffset) -> KafkaResult<()> {
+        let only = self.only(partition);
+        if self.is_assigned(partition) {
+            if self.consumer.seek(&self.topic, wire(partition), from, ASK).is_ok() {
+                return self.consumer.resume(&only);
+            }
+            // A partition that gave an error about its offset is at rest, and cannot be sought in.
+            self.consumer.incremental_unassign(&only)?;
+        }
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&self.topic, wire(partition), from)?;
+        self.consumer.incremental_assign(&list)?;
+        self.consumer.resume(&only)
     }
 
     fn is_assigned(&self, partition: Partition) -> bool {
         let assigned = self.consumer.assignment().ok();
         assigned.is_some_and(|list| list.find_partition(&self.topic, wire(partition)).is_some())
+    }
+
+    /// Begins anew what gave an error about its offset. That may have been said by a leader of yesterday:
+    /// by now the present one may be known.
+    fn begin_again(&mut self) {
+        if self.again_at.is_none_or(|at| Instant::now() < at) {
+            return;
+        }
+        self.again_at = None;
+        let resting = self.sessions.iter().filter(|(_, session)| session.rests);
+        let resting: Vec<(Partition, u64, WireOffset)> =
+            resting.map(|(of, session)| (*of, session.number, session.next)).collect();
+        for (partition, session, next) in resting {
+            self.begin(partition, session, next);
+        }
     }
 
     /// Pauses partitions whose owner has enough to do, and goes on with those that have little.
@@ -246,7 +273,7 @@ impl Reading {
         list
     }
 
-    fn read(&mut self) {
+    fn read(&mut self) -> KafkaResult<()> {
         let mut batches: HashMap<Partition, Vec<Fed>> = HashMap::new();
         let mut wait = POLL;
         for _ in 0..BATCH {
@@ -255,11 +282,24 @@ impl Reading {
                 Some(Ok(message)) => {
                     wait = Duration::ZERO;
                     let Ok(partition) = u32::try_from(message.partition()) else { continue };
+                    if message.topic() != self.topic {
+                        continue;
+                    }
+                    let partition = Partition(partition);
+                    if let Some(session) = self.sessions.get_mut(&partition) {
+                        session.next = WireOffset::Offset(message.offset() + 1);
+                    }
                     let fed = fed(&message, self.clock.now());
-                    batches.entry(Partition(partition)).or_default().push(fed);
+                    batches.entry(partition).or_default().push(fed);
                 }
+                Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(error),
                 Some(Err(error)) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "reading commands");
+                    if is_about_an_offset(&error) {
+                        // It does not say whose.
+                        self.sessions.values_mut().for_each(|session| session.rests = true);
+                        self.again_at.get_or_insert_with(|| Instant::now() + AGAIN);
+                    }
                     break;
                 }
             }
@@ -269,7 +309,18 @@ impl Reading {
                 self.owners.feed(partition, session.number, batch);
             }
         }
+        Ok(())
     }
+}
+
+/// Tells whether a partition is at rest after this error, until it is begun anew.
+const fn is_about_an_offset(error: &KafkaError) -> bool {
+    matches!(
+        error,
+        KafkaError::MessageConsumption(
+            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange
+        )
+    )
 }
 
 fn wire(partition: Partition) -> i32 {

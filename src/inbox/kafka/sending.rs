@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use tallybook_events::ids::Partition;
 
 use crate::kafka::Kafka;
@@ -77,8 +77,9 @@ impl ProducerContext for Hearing {
 
 /// A producer to one topic.
 pub(super) struct Sender {
+    kafka: Kafka,
     topic: String,
-    producer: ThreadedProducer<Hearing>,
+    producer: RwLock<Arc<ThreadedProducer<Hearing>>>,
 }
 
 impl fmt::Debug for Sender {
@@ -89,21 +90,42 @@ impl fmt::Debug for Sender {
 
 impl Sender {
     pub(super) fn open(kafka: &Kafka, name: &str) -> KafkaResult<Self> {
-        let producer = kafka.producer().create_with_context(Hearing)?;
-        Ok(Self { topic: kafka.topic(name), producer })
+        let producer = RwLock::new(Arc::new(kafka.producer().create_with_context(Hearing)?));
+        Ok(Self { kafka: kafka.clone(), topic: kafka.topic(name), producer })
+    }
+
+    /// Gives the producer; another one when that one has failed for good. What it had may have been kept:
+    /// who sends it again sends a repeat.
+    fn producer(&self) -> Arc<ThreadedProducer<Hearing>> {
+        let present = Arc::clone(&self.producer.read().unwrap_or_else(PoisonError::into_inner));
+        let Some((code, why)) = present.client().fatal_error() else { return present };
+        tracing::warn!(%code, why, topic = self.topic, "a producer has failed, and is made anew");
+        let Ok(fresh) = self.kafka.producer().create_with_context(Hearing) else { return present };
+        let mut place = self.producer.write().unwrap_or_else(PoisonError::into_inner);
+        if Arc::ptr_eq(&place, &present) {
+            *place = Arc::new(fresh);
+        }
+        Arc::clone(&place)
     }
 
     /// Hands records over. What does not fit into the queue in time counts as not kept.
     pub(super) fn hand_over(&self, records: &[Sent], deadline: Instant) -> Arc<Latch> {
         let latch = Arc::new(Latch::default());
         latch.open.store(records.len(), Ordering::Release);
+        let producer = self.producer();
         for record in records {
-            self.hand_over_one(record, &latch, deadline);
+            self.hand_over_one(&producer, record, &latch, deadline);
         }
         latch
     }
 
-    fn hand_over_one(&self, record: &Sent, latch: &Arc<Latch>, deadline: Instant) {
+    fn hand_over_one(
+        &self,
+        producer: &ThreadedProducer<Hearing>,
+        record: &Sent,
+        latch: &Arc<Latch>,
+        deadline: Instant,
+    ) {
         let partition = i32::try_from(record.partition.0).expect("kafka counts in 31 bits");
         let headers = record.headers.iter().fold(
             rdkafka::message::OwnedHeaders::new(),
@@ -117,7 +139,7 @@ impl Sender {
             .payload(&record.payload)
             .headers(headers);
         loop {
-            match self.producer.send(sending) {
+            match producer.send(sending) {
                 Ok(()) => return,
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
                     if Instant::now() < deadline =>
