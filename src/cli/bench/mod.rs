@@ -19,6 +19,7 @@ use tallybook_events::time::Timestamp;
 use self::kept::{Floors, JournalKind, Kept};
 use self::load::{Load, Pace};
 use self::workload::{Generator, NOW_MICROS, Workload};
+use super::log::KafkaOption;
 use crate::clock::FixedClock;
 use crate::decisions::{self, TierCatalogue, state_digest};
 use crate::inbox::local::LocalInbox;
@@ -26,6 +27,7 @@ use crate::journal::Journal;
 use crate::processor::{PartitionState, Processor, ProcessorConfig, ProcessorHandle, restore};
 
 mod http;
+mod kafka;
 mod kept;
 mod load;
 mod models;
@@ -41,7 +43,7 @@ const RIVAL_EVERY: usize = 4 * SEGMENT;
 /// Options of `bench`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// What is asked of it [default: reference; over HTTP: update]
+    /// What is asked of it [default: reference; over HTTP: update; on Kafka: usage]
     #[arg(long, value_enum)]
     workload: Option<Workload>,
     /// How many commands
@@ -75,6 +77,8 @@ pub(super) struct Arguments {
     /// [default: 20000; without this option, or with 0: none]
     #[arg(long, value_name = "N", num_args = 0..=1, default_value = "0", default_missing_value = "20000", hide_default_value = true)]
     http: u64,
+    #[command(flatten)]
+    kafka: KafkaOption,
     /// Connections that send over HTTP
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=1024))]
     connections: u64,
@@ -130,6 +134,9 @@ struct Report {
 /// # Errors
 /// When a command goes unanswered, or the state is not that of a plain replay.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if let Some(at) = arguments.kafka.kafka()? {
+        return kafka::run(arguments, at);
+    }
     if arguments.http > 0 {
         return http::run(arguments, arguments.http);
     }
