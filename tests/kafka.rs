@@ -11,6 +11,20 @@ mod asyncapi;
 mod publisher;
 #[path = "kafka/work.rs"]
 mod work;
+#[path = "kafka/frames.rs"]
+mod frames;
+#[path = "kafka/proxy.rs"]
+mod proxy;
+#[path = "kafka/topic.rs"]
+mod topic;
+#[path = "kafka/broken.rs"]
+mod broken;
+#[path = "kafka/takeover.rs"]
+mod takeover;
+#[path = "kafka/cases.rs"]
+mod cases;
+#[path = "kafka/errors.rs"]
+mod errors;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -55,12 +55,22 @@ impl Cluster {
         if let Ok(bootstrap) = environment(ADDRESS) {
             return Self { brokers: Vec::new(), bootstrap, _folder: None };
         }
+        Self::start_here(count, &[])
+    }
+
+    /// Starts a cluster whose brokers have a listener each that is reached through a proxy: on the first
+    /// port of each pair it listens, and tells its clients the second.
+    pub(crate) fn start_behind(proxies: &[(u16, u16)]) -> Self {
+        Self::start_here(proxies.len(), proxies)
+    }
+
+    fn start_here(count: usize, proxies: &[(u16, u16)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let ports: Vec<(u16, u16)> =
             free_ports(2 * count).chunks(2).map(|two| (two[0], two[1])).collect();
         let mut brokers: Vec<Broker> = (0..count)
             .map(|place| Broker {
-                properties: configure(folder.path(), place, &ports),
+                properties: configure(folder.path(), place, &ports, proxies.get(place).copied()),
                 running: None,
             })
             .collect();
@@ -171,16 +181,27 @@ impl Drop for Running {
     }
 }
 
-fn configure(folder: &Path, place: usize, ports: &[(u16, u16)]) -> PathBuf {
+fn configure(
+    folder: &Path,
+    place: usize,
+    ports: &[(u16, u16)],
+    proxied: Option<(u16, u16)>,
+) -> PathBuf {
     let voters: Vec<String> =
         ports.iter().enumerate().map(|(id, (_, port))| format!("{id}@127.0.0.1:{port}")).collect();
     let (port, controller) = ports[place];
     let replicas = ports.len().min(3);
     let in_sync = replicas.div_ceil(2);
+    let at = |port: u16| format!(",PROXIED://127.0.0.1:{port}");
+    let listens = proxied.map(|(listens, _)| at(listens)).unwrap_or_default();
+    let advertises = proxied.map(|(_, advertises)| at(advertises)).unwrap_or_default();
     let text = format!(
         "process.roles=broker,controller\nnode.id={place}\n\
          controller.quorum.voters={}\ncontroller.listener.names=CONTROLLER\n\
-         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
+         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{listens}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{port}{advertises}\n\
+         inter.broker.listener.name=PLAINTEXT\n\
          log.dirs={}\nauto.create.topics.enable=false\ngroup.initial.rebalance.delay.ms=0\n\
          offsets.topic.num.partitions=4\noffsets.topic.replication.factor={replicas}\n\
          transaction.state.log.num.partitions=4\n\
@@ -223,7 +244,7 @@ fn jars() -> PathBuf {
     jars
 }
 
-fn free_ports(count: usize) -> Vec<u16> {
+pub(crate) fn free_ports(count: usize) -> Vec<u16> {
     let listeners: Vec<TcpListener> = (0..count)
         .map(|_| TcpListener::bind("127.0.0.1:0").expect("there are free ports"))
         .collect();
@@ -237,3 +258,11 @@ fn environment(name: &str) -> Result<String, std::env::VarError> {
 
 /// Used by none, so that what only some binaries use is expected to be unused in each.
 const fn unused() {}
+
+/// The variable that asks for a longer run of the tests that have one.
+const CAMPAIGN: &str = "TALLYBOOK_CAMPAIGN";
+
+/// Gives how often a test that is a campaign too is to try, if that is said.
+pub(crate) fn campaign() -> Option<u64> {
+    environment(CAMPAIGN).ok().and_then(|tries| tries.parse().ok())
+}
