@@ -3,6 +3,8 @@
 mod common;
 #[path = "common/kafka.rs"]
 mod broker;
+#[path = "common/postgres.rs"]
+mod database;
 #[path = "kafka/log.rs"]
 mod log;
 #[path = "kafka/asyncapi.rs"]
@@ -210,6 +212,45 @@ async fn two_servers_share_the_work_and_either_may_be_killed() {
     }
     let told = check(&kafka, running, writers).await;
     assert!(told > 200 * KILLS, "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_servers_share_one_database_and_either_may_be_killed() {
+    let kafka = topics_of_our_own();
+    made(&kafka).await;
+    let url = database::shared().database("shared");
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder can be made"));
+    let names = ["one", "two"];
+    let start = async |place: usize| {
+        let more = ["--postgres", &url];
+        work::start_with(&kafka, folders[place].path(), names[place], &more).await
+    };
+    let mut running = vec![start(0).await, start(1).await];
+    let clients = running.iter().map(Server::client).collect();
+    let servers: work::Servers = Arc::new(RwLock::new(clients));
+    let writers = work::Writers::start(8, &servers);
+    for round in 0..2 {
+        let before = writers.told();
+        common::until_async("more answers", || async {
+            (writers.told() > before + 200).then_some(())
+        })
+        .await;
+        let victim = round % 2;
+        running.remove(victim).kill();
+        running.insert(victim, start(victim).await);
+        *servers.write().await = running.iter().map(Server::client).collect();
+    }
+    let list = "/api/v1/customers?limit=200";
+    let told = check(&kafka, running, writers).await;
+    assert!(told > 400, "{told}");
+    // What a fresh fold of the journal gives, in files.
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let fresh = work::start(&kafka, folder.path(), "fresh").await;
+    let expected = fresh.client().get(list).await.expect(200);
+    fresh.stop();
+    let again = start(0).await;
+    assert_eq!(again.client().get(list).await.expect(200), expected);
+    again.stop();
 }
 
 /// Lets clients and servers finish, checks that the read models of the servers are equal, that the

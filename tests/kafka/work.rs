@@ -16,8 +16,13 @@ const CUSTOMERS: u64 = 24;
 
 /// Starts a server that has its files in a folder and its log on Kafka.
 pub(crate) async fn start(kafka: &Kafka, data: &Path, name: &str) -> Server {
+    start_with(kafka, data, name, &[]).await
+}
+
+/// The same, with further arguments of `serve`.
+pub(crate) async fn start_with(kafka: &Kafka, data: &Path, name: &str, more: &[&str]) -> Server {
     let arguments = ["--kafka", &kafka.bootstrap, "--kafka-prefix", &kafka.prefix, "--name", name];
-    Server::start_in(data, &arguments).await
+    Server::start_in(data, &[&arguments, more].concat()).await
 }
 
 /// Where clients write to. A client that gets no answer asks the next one, with the same command id.

@@ -20,6 +20,7 @@ use self::kept::{Floors, JournalKind, Kept};
 use self::load::{Load, Pace};
 use self::workload::{Generator, NOW_MICROS, Workload};
 use super::log::KafkaOption;
+use super::models::PostgresOption;
 use crate::clock::FixedClock;
 use crate::decisions::{self, TierCatalogue, state_digest};
 use crate::inbox::local::LocalInbox;
@@ -73,6 +74,8 @@ pub(super) struct Arguments {
     /// Fold the journal into read models too, and rebuild them
     #[arg(long)]
     views: bool,
+    #[command(flatten)]
+    postgres: PostgresOption,
     /// Send so many commands over HTTP instead, to a server of their own, which also echoes them
     /// [default: 20000; without this option, or with 0: none]
     #[arg(long, value_name = "N", num_args = 0..=1, default_value = "0", default_missing_value = "20000", hide_default_value = true)]
@@ -126,6 +129,8 @@ struct Report {
     /// From opening the journal to owning all partitions.
     cold_start_seconds: f64,
     views: Option<models::Models>,
+    /// The same in a database, where one is named: both have the same rows.
+    views_on_postgres: Option<models::Models>,
     digest: String,
 }
 
@@ -161,8 +166,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let restarted = digest_of(&restarted.stop(PATIENCE));
     ensure!(restarted == digest, "a restart gives another state: the figures are void");
 
-    let views =
-        arguments.views.then(|| models::fold_and_rebuild(&kept.journal, folder)).transpose()?;
+    let postgres = arguments.postgres.place()?;
+    let views = if arguments.views {
+        models::in_all_stores(&kept.journal, folder, postgres.as_ref())?
+    } else {
+        (None, None)
+    };
     drop(kept);
     let report = report(arguments, &measured, (replay_seconds, cold_start_seconds), views);
     let mut stdout = std::io::stdout().lock();
@@ -277,7 +286,7 @@ fn report(
     arguments: &Arguments,
     measured: &Measured,
     (replay_seconds, cold_start_seconds): (f64, f64),
-    views: Option<models::Models>,
+    (views, views_on_postgres): (Option<models::Models>, Option<models::Models>),
 ) -> Report {
     let Measured { load, floor, commits, customers, digest } = measured;
     let seconds = load.elapsed.as_secs_f64();
@@ -309,6 +318,7 @@ fn report(
         replay_seconds,
         cold_start_seconds,
         views,
+        views_on_postgres,
         digest: digest.clone(),
     }
 }

@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use serde::Serialize;
 use tallybook_projections::progress::Progress;
-use tallybook_projections::store::Store as _;
-use tallybook_projections::store::sqlite::{SqliteRebuild, SqliteStore};
+use tallybook_projections::store::postgres::PostgresPlace;
 
+use crate::cli::models::Models as Kept;
 use crate::clock::SystemClock;
 use crate::journal::Journal;
 use crate::projector::rebuild::rebuild;
@@ -28,19 +28,28 @@ pub(super) struct Models {
     digest: String,
 }
 
-/// Folds the journal into read models in a folder, then rebuilds them.
+/// Folds the journal into read models in a folder and, where one is named, in a database.
 ///
 /// # Errors
-/// When either does not come to its end, or they differ.
-pub(super) fn fold_and_rebuild(
+/// When one does not come to its end, or they differ.
+pub(super) fn in_all_stores(
     journal: &Arc<dyn Journal>,
     folder: &Path,
-) -> anyhow::Result<Models> {
+    postgres: Option<&PostgresPlace>,
+) -> anyhow::Result<(Option<Models>, Option<Models>)> {
+    let in_files = fold_and_rebuild(journal, &Kept::at(None, folder))?;
+    let Some(place) = postgres else { return Ok((Some(in_files), None)) };
+    let in_database = fold_and_rebuild(journal, &Kept::at(Some(place), folder))?;
+    ensure!(in_files.digest == in_database.digest, "the stores have different rows");
+    Ok((Some(in_files), Some(in_database)))
+}
+
+/// Folds the journal into read models, then rebuilds them.
+fn fold_and_rebuild(journal: &Arc<dyn Journal>, kept: &Kept) -> anyhow::Result<Models> {
     let began = Instant::now();
-    let store = SqliteStore::open(folder).context("opening the read models")?;
     let projector = Projector::start(
         Arc::clone(journal),
-        Box::new(store),
+        kept.store()?,
         Arc::new(Progress::new(journal.partitions())),
         Arc::new(SystemClock),
     )?;
@@ -51,11 +60,11 @@ pub(super) fn fold_and_rebuild(
     }
     projector.stop();
     let fold_seconds = began.elapsed().as_secs_f64();
-    let live = SqliteStore::open(folder)?.digest()?;
+    let live = kept.store()?.digest()?;
     let began = Instant::now();
-    let rebuilt = rebuild(&**journal, Box::new(SqliteRebuild::begin(folder)?), &mut |_| {})?;
+    let rebuilt = rebuild(&**journal, kept.rebuild()?, &mut |_| {})?;
     let rebuild_seconds = began.elapsed().as_secs_f64();
-    let digest = SqliteStore::open(folder)?.digest()?;
+    let digest = kept.store()?.digest()?;
     ensure!(digest == live, "the rebuilt read models differ from those that were folded");
     Ok(Models { events: rebuilt.events, fold_seconds, rebuild_seconds, digest: digest.to_string() })
 }
