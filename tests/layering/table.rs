@@ -169,6 +169,8 @@ pub(super) const DEPENDENCIES: [(&str, &[&str]); 2] = [
             "thiserror",
             "tokio",
             "tokio-postgres",
+            "tokio-postgres-rustls",
+            "tokio-rustls",
             "tracing",
             "uuid",
         ],
