@@ -102,8 +102,8 @@ async fn a_partition_that_got_only_foreign_commands_for_days_goes_on_where_it_wa
         for hour in 1..=40 {
             clock.0.store(hour * MICROS_PER_HOUR, Ordering::Release);
             stage.topic().append(HERE, abroad());
-            let here = usize::try_from(hour).expect("few hours");
-            stage.wait("it to be sent on", || stage.decided(HERE) == here).unwrap();
+            let both = 2 * u64::try_from(hour).expect("few hours");
+            stage.wait("it to be sent on and decided", || stage.counted() == both).unwrap();
         }
         stage.want(0, HERE, false);
         stage.want(1, HERE, true);
