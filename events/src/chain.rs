@@ -243,6 +243,11 @@ impl Chain {
         self.at
     }
 
+    /// Gives the head before the last record that counts; nothing when none was judged yet.
+    pub fn head_before(&self) -> Option<Head> {
+        self.recent.iter().rev().nth(1).copied()
+    }
+
     /// Judges the record at an offset and, when it counts, moves the head on.
     ///
     /// # Errors

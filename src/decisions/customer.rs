@@ -13,6 +13,7 @@ use tallybook_events::money::Total;
 use tallybook_events::time::Timestamp;
 
 use super::entitlements::Entitled;
+use super::packed::{Packed, Unpackable, Unpacking, pack_json, pack_maybe, pack_text};
 use super::usage::{self, Usage};
 
 /// A customer, as far as rules need it.
@@ -259,5 +260,49 @@ impl Customer {
                 count: lifetime.count,
             },
         }
+    }
+}
+
+impl Packed for Customer {
+    fn pack(&self, out: &mut Vec<u8>) {
+        let Self { id, version, scope, key, created_at, updated_at, archived_at, .. } = self;
+        let Self { profile, contract, budget, policy, .. } = self;
+        let Self { billing_controls, identity, usage, entitled, .. } = self;
+        id.pack(out);
+        version.pack(out);
+        pack_text(scope.tenant.as_str(), out);
+        pack_text(scope.environment.as_str(), out);
+        pack_maybe(key.as_ref(), out, |key, out| pack_text(key.as_str(), out));
+        created_at.pack(out);
+        updated_at.pack(out);
+        pack_maybe(archived_at.as_ref(), out, Packed::pack);
+        pack_maybe(profile.as_deref(), out, pack_json);
+        pack_maybe(contract.as_deref(), out, pack_json);
+        pack_maybe(budget.as_deref(), out, pack_json);
+        pack_maybe(policy.as_deref(), out, pack_json);
+        pack_maybe(billing_controls.as_deref(), out, pack_json);
+        pack_maybe(identity.as_deref(), out, pack_json);
+        pack_maybe(usage.as_deref(), out, Packed::pack);
+        pack_maybe(entitled.as_deref(), out, Packed::pack);
+    }
+
+    fn unpack(from: &mut Unpacking<'_>) -> Result<Self, Unpackable> {
+        Ok(Self {
+            id: from.take()?,
+            version: from.take()?,
+            scope: Scope { tenant: from.text()?, environment: from.text()? },
+            key: from.maybe(Unpacking::text)?,
+            created_at: from.take()?,
+            updated_at: from.take()?,
+            archived_at: from.maybe(Unpacking::take)?,
+            profile: from.maybe(Unpacking::json)?,
+            contract: from.maybe(Unpacking::json)?,
+            budget: from.maybe(Unpacking::json)?,
+            policy: from.maybe(Unpacking::json)?,
+            billing_controls: from.maybe(Unpacking::json)?,
+            identity: from.maybe(Unpacking::json)?,
+            usage: from.maybe(|from| from.take().map(Box::new))?,
+            entitled: from.maybe(|from| from.take().map(Box::new))?,
+        })
     }
 }

@@ -13,6 +13,7 @@ use tallybook_events::decision::{Rejection, RejectionCode};
 use tallybook_events::event::Event;
 use tallybook_events::ids::{CommandId, CustomerId};
 
+use super::packed::{Packed, Unpackable, Unpacking, pack_list};
 use super::{Ask, Record, Verdict, parents};
 
 /// Who is whose parent.
@@ -119,4 +120,27 @@ fn at_hierarchy(ask: &Ask<'_>) -> Result<(), Rejection> {
     }
     let detail = "this is not the hierarchy of that scope";
     Err(Rejection::new(RejectionCode::CustomerIdRefused, detail))
+}
+
+impl Packed for Hierarchy {
+    fn pack(&self, out: &mut Vec<u8>) {
+        let Self { parents, children } = self;
+        pack_list(parents.iter(), out, |(child, parents), out| {
+            child.pack(out);
+            pack_list(parents.iter(), out, |(claim, parent), out| {
+                claim.pack(out);
+                parent.pack(out);
+            });
+        });
+        pack_list(children.iter(), out, |(parent, places), out| {
+            parent.pack(out);
+            places.pack(out);
+        });
+    }
+
+    fn unpack(from: &mut Unpacking<'_>) -> Result<Self, Unpackable> {
+        let parents = from
+            .list(|from| Ok((from.take()?, from.list(|from| Ok((from.take()?, from.take()?)))?)))?;
+        Ok(Self { parents, children: from.list(|from| Ok((from.take()?, from.take()?)))? })
+    }
 }

@@ -5,6 +5,8 @@
 use tallybook_events::period::Window;
 use tallybook_events::time::Timestamp;
 
+use super::packed::{Packed, Unpackable, Unpacking, pack_list};
+
 /// Least number of segments that room is made for.
 const LEAST_ROOM: usize = 4;
 
@@ -161,6 +163,39 @@ impl Hours {
         if length == self.segments.capacity() {
             self.segments.reserve_exact((length / 8).max(LEAST_ROOM));
         }
+    }
+}
+
+impl Packed for Tally {
+    fn pack(&self, out: &mut Vec<u8>) {
+        let Self { raw, charged, count } = self;
+        raw.pack(out);
+        charged.pack(out);
+        count.pack(out);
+    }
+
+    fn unpack(from: &mut Unpacking<'_>) -> Result<Self, Unpackable> {
+        Ok(Self { raw: from.take()?, charged: from.take()?, count: from.take()? })
+    }
+}
+
+impl Packed for Hours {
+    fn pack(&self, out: &mut Vec<u8>) {
+        let Self { segments, window, sum } = self;
+        pack_list(segments.iter(), out, |segment, out| {
+            segment.start.pack(out);
+            segment.tally().pack(out);
+        });
+        window.pack(out);
+        sum.pack(out);
+    }
+
+    fn unpack(from: &mut Unpacking<'_>) -> Result<Self, Unpackable> {
+        let segments = from.list(|from| {
+            let (start, Tally { raw, charged, count }) = (from.take()?, from.take()?);
+            Ok(Segment { start, count, raw, charged })
+        })?;
+        Ok(Self { segments, window: from.take()?, sum: from.take()? })
     }
 }
 

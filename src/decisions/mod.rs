@@ -17,6 +17,7 @@ pub use catalogue::TierCatalogue;
 pub use claims::Grant;
 pub use customer::Customer;
 pub use hierarchy::Hierarchy;
+pub use packed::{Packed, Unpackable, Unpacking};
 pub use ties::{RareTies, Ties};
 
 mod address;
@@ -45,6 +46,7 @@ mod returns;
 mod customer;
 mod follow_ups;
 mod digest;
+mod packed;
 #[cfg(test)]
 mod world;
 #[cfg(test)]

@@ -14,9 +14,9 @@ use tallybook_events::ids::CustomerId;
 use tallybook_events::money::{Amount, Total};
 use tallybook_events::time::Timestamp;
 
-use super::Record;
 use super::arbitrary::{about_claims, anything, asked, hour, patch, report};
 use super::given::{World, by_key, create, nth, update, usage};
+use super::{Packed as _, Record, Unpacking};
 
 /// One step of a script.
 #[derive(Debug, Clone)]
@@ -70,6 +70,27 @@ fn settle(world: &mut World) {
 }
 
 proptest! {
+    #[test]
+    fn a_state_comes_back_from_its_bytes(
+        steps in vec(prop_oneof![3 => step(), 1 => anything().prop_map(Step::Ask)], 1..60),
+    ) {
+        let mut world = World::default();
+        for step in steps {
+            play(&mut world, step);
+        }
+        for record in world.records.values() {
+            let mut bytes = Vec::new();
+            record.pack(&mut bytes);
+            let mut from = Unpacking::of(&bytes);
+            let back: Record = from.take().unwrap();
+            prop_assert_eq!(&back, record);
+            prop_assert!(from.is_done());
+            for end in [0, bytes.len() / 2, bytes.len() - 1] {
+                prop_assert!(Unpacking::of(&bytes[..end]).take::<Record>().is_err());
+            }
+        }
+    }
+
     #[test]
     fn a_replay_comes_to_the_same_state_in_whatever_order_follow_ups_arrive(
         steps in vec(step(), 1..60),

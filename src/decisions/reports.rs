@@ -9,7 +9,8 @@ use tallybook_events::ids::{Merchant, Meter, ReportId};
 use tallybook_events::money::Amount;
 use tallybook_events::time::Timestamp;
 
-use super::sip;
+use super::packed::{Unpackable, Unpacking, pack_list, pack_maybe, pack_text};
+use super::{packed, sip};
 
 /// How many of the last labels are looked through for one that is there already. A customer with
 /// more of them in turn keeps some twice.
@@ -263,6 +264,96 @@ impl<'a> Layers<'a> {
         let root = self.root(id)?;
         let latest = self.fresh.latest.get(&root).or_else(|| self.base.latest.get(&root));
         self.get(latest.copied().unwrap_or(root))
+    }
+}
+
+impl packed::Packed for ReportHash {
+    fn pack(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0.to_le_bytes());
+        out.extend_from_slice(&self.1.to_le_bytes());
+    }
+
+    fn unpack(from: &mut Unpacking<'_>) -> Result<Self, Unpackable> {
+        let mut half = || from.bytes(8)?.try_into().map(u64::from_le_bytes).map_err(|_| Unpackable);
+        Ok(Self(half()?, half()?))
+    }
+}
+
+impl packed::Packed for Packed {
+    fn pack(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+
+    fn unpack(from: &mut Unpacking<'_>) -> Result<Self, Unpackable> {
+        from.bytes(10)?.try_into().map(Self).map_err(|_| Unpackable)
+    }
+}
+
+impl packed::Packed for Report {
+    fn pack(&self, out: &mut Vec<u8>) {
+        let Self { occurred_at, into_segment, label, quantity, raw, charged, corrects } = self;
+        occurred_at.pack(out);
+        into_segment.pack(out);
+        label.pack(out);
+        for amount in [quantity, raw, charged] {
+            amount.pack(out);
+        }
+        pack_maybe(corrects.as_deref(), out, |Correction { named, root }, out| {
+            named.pack(out);
+            root.pack(out);
+        });
+    }
+
+    fn unpack(from: &mut Unpacking<'_>) -> Result<Self, Unpackable> {
+        let correction = |from: &mut Unpacking<'_>| {
+            Ok(Box::new(Correction { named: from.take()?, root: from.take()? }))
+        };
+        Ok(Self {
+            occurred_at: from.take()?,
+            into_segment: from.take()?,
+            label: from.take()?,
+            quantity: from.take()?,
+            raw: from.take()?,
+            charged: from.take()?,
+            corrects: from.maybe(correction)?,
+        })
+    }
+}
+
+impl packed::Packed for Reports {
+    fn pack(&self, out: &mut Vec<u8>) {
+        let Self { known, latest, labels } = self;
+        pack_list(labels.iter(), out, |Label { meter, merchant }, out| {
+            pack_text(meter.as_str(), out);
+            pack_maybe(merchant.as_ref(), out, |merchant, out| pack_text(merchant.as_str(), out));
+        });
+        pack_list(known.iter(), out, |(id, report), out| {
+            id.pack(out);
+            report.pack(out);
+        });
+        pack_list(latest.iter(), out, |(root, latest), out| {
+            root.pack(out);
+            latest.pack(out);
+        });
+    }
+
+    fn unpack(from: &mut Unpacking<'_>) -> Result<Self, Unpackable> {
+        let labels: Vec<Label> = from.list(|from| {
+            Ok(Label { meter: from.text()?, merchant: from.maybe(Unpacking::text)? })
+        })?;
+        let mut known = HashMap::default();
+        let count = from.count()?;
+        known.reserve(count);
+        for _ in 0..count {
+            let (id, report): (ReportHash, Report) = (from.take()?, from.take()?);
+            if usize::try_from(report.label).is_ok_and(|label| label < labels.len()) {
+                known.insert(id, report);
+            } else {
+                return Err(Unpackable);
+            }
+        }
+        let latest = from.list(|from| Ok((from.take()?, from.take()?)))?;
+        Ok(Self { known, latest, labels })
     }
 }
 

@@ -6,6 +6,8 @@ use tallybook_events::money::{Amount, Total};
 use tallybook_events::period::Window;
 use tallybook_events::time::Timestamp;
 
+use super::packed::{Packed, Unpackable, Unpacking, pack_json, pack_list};
+
 /// The shares that are told, in per cent.
 const PERCENTAGES: [u32; 2] = [80, 100];
 
@@ -88,6 +90,26 @@ pub(super) fn decide(
         let reached = BudgetThresholdReached { kind, percentage, budget, used, period };
         fresh.apply(&reached);
         events.push(Event::BudgetThresholdReached(reached));
+    }
+}
+
+impl Packed for Thresholds {
+    fn pack(&self, out: &mut Vec<u8>) {
+        pack_list(self.0.iter(), out, |told, out| {
+            let Told { kind, start, budget, percentage } = told;
+            pack_json(kind, out);
+            start.pack(out);
+            budget.pack(out);
+            percentage.pack(out);
+        });
+    }
+
+    fn unpack(from: &mut Unpacking<'_>) -> Result<Self, Unpackable> {
+        let told = from.list(|from| {
+            let kind = from.json()?;
+            Ok(Told { kind, start: from.take()?, budget: from.take()?, percentage: from.take()? })
+        });
+        told.map(Self)
     }
 }
 

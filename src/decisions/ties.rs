@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use tallybook_events::ids::{CommandId, CustomerId};
 
 use super::hierarchy::Hierarchy;
+use super::packed::{Packed, Unpackable, Unpacking, pack_list, pack_maybe};
 
 /// What binds a record to others.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,5 +61,34 @@ impl RareTies {
         if *changed != NONE {
             self.0 = Some(changed);
         }
+    }
+}
+
+impl Packed for RareTies {
+    fn pack(&self, out: &mut Vec<u8>) {
+        pack_maybe(self.0.as_deref(), out, |ties, out| {
+            let Ties { slot, key, edge, pledges, hierarchy } = ties;
+            for one in [slot, key, edge] {
+                pack_maybe(one.as_ref(), out, Packed::pack);
+            }
+            pack_list(pledges.iter(), out, |(claim, child), out| {
+                claim.pack(out);
+                child.pack(out);
+            });
+            hierarchy.pack(out);
+        });
+    }
+
+    fn unpack(from: &mut Unpacking<'_>) -> Result<Self, Unpackable> {
+        let ties = from.maybe(|from| {
+            Ok(Box::new(Ties {
+                slot: from.maybe(Unpacking::take)?,
+                key: from.maybe(Unpacking::take)?,
+                edge: from.maybe(Unpacking::take)?,
+                pledges: from.list(|from| Ok((from.take()?, from.take()?)))?,
+                hierarchy: from.take()?,
+            }))
+        });
+        ties.map(Self)
     }
 }

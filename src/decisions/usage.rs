@@ -15,6 +15,7 @@ use super::claims::Grant;
 use super::customer::Customer;
 use super::entitlements::levels;
 use super::hours::{Hours, Tally, segment_start};
+use super::packed::{Packed, Unpackable, Unpacking};
 use super::reports::{Layers, ReportHash, Reports};
 use super::thresholds::{self, Spending, Thresholds};
 use super::{Ask, Record, Verdict, identity};
@@ -86,6 +87,26 @@ impl Usage {
         self.hours.add(segment, added);
         let id = ReportHash::from(&recorded.report_id);
         self.reports.insert(id, recorded, segment, root);
+    }
+}
+
+impl Packed for Usage {
+    fn pack(&self, out: &mut Vec<u8>) {
+        let Self { lifetime: Lifetime { tally, quantity }, hours, reports, thresholds } = self;
+        tally.pack(out);
+        quantity.pack(out);
+        hours.pack(out);
+        reports.pack(out);
+        thresholds.pack(out);
+    }
+
+    fn unpack(from: &mut Unpacking<'_>) -> Result<Self, Unpackable> {
+        Ok(Self {
+            lifetime: Lifetime { tally: from.take()?, quantity: from.take()? },
+            hours: from.take()?,
+            reports: from.take()?,
+            thresholds: from.take()?,
+        })
     }
 }
 

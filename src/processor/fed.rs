@@ -317,15 +317,14 @@ impl Owner {
         })
     }
 
-    /// Begins to restore anew from where the chain is known; from the start when the state has in it
-    /// what was decided ahead.
+    /// Begins to restore anew from where the chain is known; from a snapshot or the start when the state
+    /// has in it what was decided ahead.
     pub(super) fn forget_ahead(&mut self) {
         let chain = self.ownership.chain().clone();
         if self.ahead.is_empty() {
             self.ownership = Ownership::restoring(chain);
         } else {
-            self.state = super::PartitionState::default();
-            self.ownership = Ownership::restoring(tallybook_events::chain::Chain::default());
+            self.start_over();
         }
         self.ahead_keys.clear();
         if self.shared.feed.is_some() {

@@ -46,6 +46,11 @@ impl MemoryKey {
     }
 }
 
+/// Gives what this build makes of a fixed id. Hashes that are kept are of use only where this is the same.
+pub(super) fn probe() -> u64 {
+    MemoryKey::of(&(u64::MAX, "an id that is no id", [0_u8; 16])).0
+}
+
 /// The key is a hash already.
 #[derive(Debug, Default)]
 struct Ready(u64);
@@ -87,6 +92,32 @@ impl Default for Memory {
 impl Memory {
     pub(super) fn bounded(max_entries: usize) -> Self {
         Self { generations: VecDeque::new(), entries: 0, max_entries }
+    }
+
+    /// Gives the generations, oldest first: since when, and hashes of ids with their offsets.
+    pub(super) fn generations(
+        &self,
+    ) -> impl ExactSizeIterator<Item = (Timestamp, impl ExactSizeIterator<Item = (u64, Offset)>)>
+    {
+        self.generations.iter().map(|generation| {
+            let places = generation.places.iter().map(|(key, offset)| (key.0, *offset));
+            (generation.since, places)
+        })
+    }
+
+    /// Begins a generation as it was kept.
+    pub(super) fn begin(&mut self, since: Timestamp, room: usize) {
+        let places = HashMap::with_capacity_and_hasher(room, BuildHasherDefault::default());
+        self.generations.push_back(Generation { since, places });
+    }
+
+    /// Puts an id into the last generation as it was kept.
+    pub(super) fn put(&mut self, hash: u64, place: Offset) {
+        if let Some(generation) = self.generations.back_mut()
+            && generation.places.insert(MemoryKey(hash), place).is_none()
+        {
+            self.entries += 1;
+        }
     }
 
     /// Gives where a command was decided, if it is remembered.

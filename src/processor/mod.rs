@@ -8,7 +8,7 @@
 //!   asked before; `answering`: what counts is answered; `parked`: what is answered later; `trouble`:
 //!   beginning anew, or stopping for good.
 //! - `fed`: how an owner deals with commands that lie in a topic.
-//! - `worker`: the threads that drive owners.
+//! - `worker`: the threads that drive owners. [`snapshot`]: states in files, to begin from.
 
 mod ownership;
 mod memory;
@@ -20,6 +20,7 @@ mod answering;
 mod parked;
 mod trouble;
 mod worker;
+pub mod snapshot;
 mod fed;
 #[cfg(test)]
 mod model;
@@ -27,6 +28,7 @@ mod model;
 mod tests;
 
 pub use ownership::{Fetched, Ownership, Step, UpTo};
+pub use snapshot::Snapshots;
 pub use state::{PartitionState, RestoreError, restore};
 pub use worker::{Decide, PartitionStatus, Processor, ProcessorConfig, ProcessorHandle};
 

@@ -18,7 +18,7 @@ use super::fed::Place;
 use super::memory::MemoryKey;
 use super::ownership::{Fetched, Ownership, Step, UpTo};
 use super::parked::Parked;
-use super::state::{PartitionState, restore};
+use super::state::{PartitionState, RestoreError, restore};
 use super::trouble::Trouble;
 use super::worker::{PartitionStatus, Shared};
 use super::{READ_BYTES, READ_RECORDS};
@@ -81,6 +81,17 @@ pub(super) struct Owner {
     pub(super) resume_at: Option<Instant>,
     pub(super) asked_at: Instant,
     pub(super) halted: bool,
+    /// What the state began from.
+    pub(super) began_from: BeganFrom,
+}
+
+/// What a state began from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BeganFrom {
+    /// The first record of the journal.
+    TheStart,
+    /// A snapshot: should the journal not follow on it, it is the snapshot that is not believed.
+    ASnapshot,
 }
 
 impl Owner {
@@ -109,23 +120,65 @@ impl Owner {
             resume_at: wanted.then(Instant::now),
             asked_at: Instant::now(),
             halted: false,
+            began_from: BeganFrom::TheStart,
         }
     }
 
     /// Reads what there is, before the first claim.
     pub(super) fn restore_first(&mut self) {
+        self.start_over();
         if let Err(trouble) = self.restore() {
             self.trouble(trouble);
         }
     }
 
+    /// Forgets all, and begins from a snapshot when there is one.
+    pub(super) fn start_over(&mut self) {
+        let snapshots = self.shared.snapshots.as_ref();
+        let loaded = snapshots.and_then(|all| all.load(&*self.shared.journal, self.partition));
+        self.began_from = if loaded.is_some() { BeganFrom::ASnapshot } else { BeganFrom::TheStart };
+        let (chain, state) = loaded.unwrap_or_default();
+        self.state = state;
+        self.ownership = Ownership::restoring(chain);
+    }
+
     pub(super) fn restore(&mut self) -> Result<(), Trouble> {
+        match self.read_on() {
+            Err(RestoreError::Halt { source, .. }) if self.began_from == BeganFrom::ASnapshot => {
+                let error = &source as &dyn std::error::Error;
+                let partition = self.partition.0;
+                tracing::warn!(partition, error, "the snapshot is not believed: all is read");
+                self.began_from = BeganFrom::TheStart;
+                self.state = PartitionState::default();
+                self.ownership = Ownership::restoring(Chain::default());
+                self.read_on()?;
+            }
+            restored => restored?,
+        }
+        self.doubted_at = None;
+        Ok(())
+    }
+
+    /// Reads up to the end that the partition has now.
+    fn read_on(&mut self) -> Result<(), RestoreError> {
         let mut chain = self.ownership.chain().clone();
         let restored = restore(&*self.shared.journal, self.partition, &mut chain, &mut self.state);
         self.ownership = Ownership::restoring(chain);
-        restored?;
-        self.doubted_at = None;
-        Ok(())
+        restored
+    }
+
+    /// Writes a snapshot, when the state is exactly the journal's.
+    pub(super) fn save(&self) {
+        let Some(snapshots) = &self.shared.snapshots else { return };
+        if self.halted || !self.ahead.is_empty() {
+            return;
+        }
+        let chain = self.ownership.chain();
+        let saved = snapshots.save(&*self.shared.journal, self.partition, chain, &self.state);
+        if let Err(error) = saved {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(partition = self.partition.0, error, "no snapshot was written");
+        }
     }
 
     /// Tells whether there is nothing under way.

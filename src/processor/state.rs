@@ -57,6 +57,19 @@ impl PartitionState {
         self.records.is_empty()
     }
 
+    /// Makes a state with room for so many customers.
+    pub(super) fn with_room(count: usize) -> Self {
+        Self { records: HashMap::with_capacity(count), ..Self::default() }
+    }
+
+    /// Puts in what is known at an id.
+    pub(super) fn put(&mut self, id: CustomerId, record: Record) {
+        if !record.held.is_empty() || !record.releasing.is_empty() {
+            self.waiting.insert(id);
+        }
+        self.records.insert(id, record);
+    }
+
     /// Applies a decision to the customer (or slot) that it is about.
     pub(super) fn apply(&mut self, decided: &Decided<'_>) {
         let record = self.records.entry(decided.id).or_default();
@@ -188,11 +201,25 @@ pub fn restore(
     chain: &mut Chain,
     state: &mut PartitionState,
 ) -> Result<(), RestoreError> {
+    restore_while(journal, partition, chain, state, &|| true)
+}
+
+/// Does the same as long as it may go on.
+///
+/// # Errors
+/// [`RestoreError`], as [`restore`].
+pub(super) fn restore_while(
+    journal: &dyn Journal,
+    partition: Partition,
+    chain: &mut Chain,
+    state: &mut PartitionState,
+    may_go_on: &dyn Fn() -> bool,
+) -> Result<(), RestoreError> {
     let unread = |source| RestoreError::Journal { partition, source };
     let halt = |source| RestoreError::Halt { partition, source };
     let bounds = journal.bounds(partition).map_err(unread)?;
     chain.check_bounds(bounds.low, bounds.end).map_err(halt)?;
-    while chain.checkpoint().offset < bounds.end {
+    while chain.checkpoint().offset < bounds.end && may_go_on() {
         let from = chain.checkpoint().offset;
         let stored = journal.read(partition, from, READ_RECORDS, READ_BYTES).map_err(unread)?;
         if stored.is_empty() {

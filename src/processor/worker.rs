@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tallybook_events::ids::{CustomerId, Partition};
 
 use super::owner::Owner;
+use super::snapshot::{Behind, Snapshots};
 use crate::clock::SharedClock;
 use crate::decisions::{Ask, Record, TierCatalogue, Verdict};
 use crate::inbox::feed::{Fed, Feed, Owners};
@@ -40,6 +41,8 @@ pub struct ProcessorConfig {
     /// The topic that commands lie in; none when they come from this process. With a topic no
     /// partition is owned until it is wanted.
     pub feed: Option<Arc<dyn Feed>>,
+    /// Where states are kept to begin from; none: they are read from the journal.
+    pub snapshots: Option<Snapshots>,
 }
 
 /// How a command is decided.
@@ -89,6 +92,7 @@ pub(super) struct Shared {
     pub(super) name: String,
     pub(super) decide: Decide,
     pub(super) feed: Option<Arc<dyn Feed>>,
+    pub(super) snapshots: Option<Snapshots>,
     /// Commands that each partition was fed and that are not decided yet.
     backlogs: Vec<AtomicUsize>,
     /// Decisions of ours that count.
@@ -168,6 +172,7 @@ pub struct Processor;
 pub struct ProcessorHandle {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<Vec<Owner>>>,
+    behind: Option<Behind>,
 }
 
 impl Processor {
@@ -177,7 +182,8 @@ impl Processor {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(config: ProcessorConfig) -> std::io::Result<ProcessorHandle> {
-        let ProcessorConfig { journal, clock, tiers, name, workers, decide, feed } = config;
+        let ProcessorConfig { journal, clock, tiers, name, workers, decide, feed, snapshots } =
+            config;
         let partitions = journal.partitions();
         let count = workers.clamp(1, usize::try_from(partitions).unwrap_or(1).max(1));
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel()).unzip();
@@ -191,6 +197,7 @@ impl Processor {
             name,
             decide,
             feed,
+            snapshots,
             backlogs,
             counted: AtomicU64::new(0),
             workers,
@@ -205,7 +212,11 @@ impl Processor {
             let thread = std::thread::Builder::new().name(format!("owner-{index}"));
             threads.push(thread.spawn(move || run(owners, &receiver))?);
         }
-        Ok(ProcessorHandle { shared, threads })
+        let behind = match &shared.snapshots {
+            Some(snapshots) => Some(Behind::start(Arc::clone(&shared.journal), snapshots.clone())?),
+            None => None,
+        };
+        Ok(ProcessorHandle { shared, threads, behind })
     }
 }
 
@@ -254,12 +265,18 @@ impl ProcessorHandle {
             // A worker that is gone has stopped already.
             drop(worker.send(Input::Stop(deadline)));
         }
-        let mut states = Vec::new();
+        drop(self.behind);
+        let mut owners = Vec::new();
         for thread in self.threads {
-            if let Ok(owners) = thread.join() {
-                states.extend(owners.into_iter().map(|owner| (owner.partition, owner.state)));
-            }
+            owners.extend(thread.join().unwrap_or_default());
         }
+        std::thread::scope(|scope| {
+            for owner in &mut owners {
+                scope.spawn(move || owner.save());
+            }
+        });
+        let states = owners.into_iter().map(|owner| (owner.partition, owner.state));
+        let mut states: Vec<_> = states.collect();
         states.sort_by_key(|(partition, _)| *partition);
         states
     }

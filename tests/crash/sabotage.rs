@@ -254,6 +254,7 @@ async fn serve(broken: Broken, data: &Path) {
             | Broken::LaneDoubles => decisions::decide,
         },
         feed: None,
+        snapshots: None,
     })
     .expect("there are threads");
     let lanes = BrokenLanes { inner: processor.lanes(), broken, due: AtomicU64::new(0) };

@@ -75,6 +75,7 @@ impl Product {
             workers: 2,
             decide: decisions::decide,
             feed: Some(Arc::clone(&feed) as Arc<dyn Feed>),
+            snapshots: None,
         })
         .map_err(|error| said(&error))?;
         let inbox = KafkaInbox::open(kafka, journal, Vec::new()).map_err(|error| said(&error))?;

@@ -122,6 +122,7 @@ impl Stage {
                 workers: usize::try_from(PARTITIONS).expect("few"),
                 decide: decisions::decide,
                 feed: Some(Arc::clone(&reader) as Arc<dyn Feed>),
+                snapshots: None,
             });
             let handle = handle.expect("threads start");
             reader.feeds(handle.owners());

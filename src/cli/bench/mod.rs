@@ -25,13 +25,16 @@ use crate::clock::FixedClock;
 use crate::decisions::{self, TierCatalogue, state_digest};
 use crate::inbox::local::LocalInbox;
 use crate::journal::Journal;
-use crate::processor::{PartitionState, Processor, ProcessorConfig, ProcessorHandle, restore};
+use crate::processor::{
+    PartitionState, Processor, ProcessorConfig, ProcessorHandle, Snapshots, restore,
+};
 
 mod http;
 mod kafka;
 mod kept;
 mod load;
 mod models;
+mod restart;
 pub(crate) mod workload;
 
 /// How long a processor may take to become ready, or to stop.
@@ -76,6 +79,9 @@ pub(super) struct Arguments {
     views: bool,
     #[command(flatten)]
     postgres: PostgresOption,
+    /// Write snapshots too, and begin again from them
+    #[arg(long)]
+    restart: bool,
     /// Send so many commands over HTTP instead, to a server of their own, which also echoes them
     /// [default: 20000; without this option, or with 0: none]
     #[arg(long, value_name = "N", num_args = 0..=1, default_value = "0", default_missing_value = "20000", hide_default_value = true)]
@@ -131,6 +137,7 @@ struct Report {
     views: Option<models::Models>,
     /// The same in a database, where one is named: both have the same rows.
     views_on_postgres: Option<models::Models>,
+    restart: Option<restart::Restart>,
     digest: String,
 }
 
@@ -161,7 +168,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
     let began = Instant::now();
     let kept = kept.reopen()?;
-    let restarted = start(&kept.journal, "bench, restarted")?;
+    let restarted = start(&kept.journal, "bench, restarted", None)?;
     let cold_start_seconds = began.elapsed().as_secs_f64();
     let restarted = digest_of(&restarted.stop(PATIENCE));
     ensure!(restarted == digest, "a restart gives another state: the figures are void");
@@ -172,14 +179,25 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     } else {
         (None, None)
     };
+    let (kept, restart) = if arguments.restart {
+        let (kept, restart) = restart::measure(kept, folder, &digest)?;
+        (kept, Some(restart))
+    } else {
+        (kept, None)
+    };
     drop(kept);
-    let report = report(arguments, &measured, (replay_seconds, cold_start_seconds), views);
+    let mut report = report(arguments, &measured, (replay_seconds, cold_start_seconds), views);
+    report.restart = restart;
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{}", serde_json::to_string(&report)?)?;
     Ok(())
 }
 
-fn start(journal: &Arc<dyn Journal>, name: &str) -> anyhow::Result<ProcessorHandle> {
+fn start(
+    journal: &Arc<dyn Journal>,
+    name: &str,
+    snapshots: Option<Snapshots>,
+) -> anyhow::Result<ProcessorHandle> {
     let handle = Processor::start(ProcessorConfig {
         journal: Arc::clone(journal),
         clock: Arc::new(FixedClock::new(Timestamp::from_micros(NOW_MICROS))),
@@ -188,6 +206,7 @@ fn start(journal: &Arc<dyn Journal>, name: &str) -> anyhow::Result<ProcessorHand
         workers: 1,
         decide: decisions::decide,
         feed: None,
+        snapshots,
     })?;
     let deadline = Instant::now() + PATIENCE;
     while !handle.is_ready() {
@@ -216,7 +235,7 @@ fn measure(arguments: &Arguments, kept: &Kept) -> anyhow::Result<Measured> {
         batch: usize::try_from(arguments.batch)?,
         in_flight: usize::try_from(arguments.in_flight)?,
     };
-    let handle = start(&kept.journal, "bench")?;
+    let handle = start(&kept.journal, "bench", None)?;
     let inbox = LocalInbox::new(handle.lanes());
     let mut load = Load::none()?;
     let mut floor = None;
@@ -235,7 +254,7 @@ fn measure(arguments: &Arguments, kept: &Kept) -> anyhow::Result<Measured> {
         rest -= count;
         if arguments.journal == JournalKind::Adversarial && rest % RIVAL_EVERY == 0 {
             // It takes every partition away and is gone; the owner finds out when it appends next.
-            start(&kept.journal, "a rival")?.stop(PATIENCE);
+            start(&kept.journal, "a rival", None)?.stop(PATIENCE);
         }
     }
     let commits = kept.commits() - first;
@@ -319,6 +338,7 @@ fn report(
         cold_start_seconds,
         views,
         views_on_postgres,
+        restart: None,
         digest: digest.clone(),
     }
 }

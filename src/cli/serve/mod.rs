@@ -214,10 +214,7 @@ struct Built {
 /// Builds the parts for the roles of this process, and starts them. Blocks.
 fn built(config: &ServeConfig) -> anyhow::Result<Built> {
     let ServeConfig { folder, roles, clock, name, .. } = config;
-    let in_files = [Role::Gateway, Role::Projector, Role::Publisher];
-    if config.kafka.is_none() || in_files.into_iter().any(|role| roles.has(role)) {
-        folder.make()?;
-    }
+    folder.make()?;
     let log = match &config.kafka {
         None => log::open_files(folder.path(), config.partitions, end_process)?,
         Some(kafka) => log::open_kafka(kafka.clone())?,
@@ -234,7 +231,7 @@ fn built(config: &ServeConfig) -> anyhow::Result<Built> {
         None
     };
     let deciding = if roles.has(Role::Processor) {
-        Some(processor::start(&log, name, config.tiers.clone(), clock)?)
+        Some(processor::start(&log, name, config.tiers.clone(), clock, folder.path())?)
     } else {
         None
     };

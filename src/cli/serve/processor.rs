@@ -2,6 +2,7 @@
 //! shares them.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,12 +15,16 @@ use crate::decisions::{TierCatalogue, decide};
 use crate::gateway::Ready;
 use crate::inbox::Lanes;
 use crate::inbox::kafka::{Joined, KafkaFeed, Member};
-use crate::processor::{PartitionStatus, Processor, ProcessorConfig, ProcessorHandle};
+use crate::processor::snapshot::EVERY;
+use crate::processor::{PartitionStatus, Processor, ProcessorConfig, ProcessorHandle, Snapshots};
 
 /// How long owners may take to answer what they have, once nothing new comes in.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 /// Most threads that own partitions, whatever the machine has.
 const MAX_WORKERS: usize = 16;
+
+/// Folder of snapshots, in the data folder.
+const SNAPSHOTS: &str = "snapshots";
 
 /// Owners of partitions at work.
 pub(super) struct Deciding {
@@ -33,6 +38,7 @@ pub(super) fn start(
     name: &str,
     tiers: TierCatalogue,
     clock: &SharedClock,
+    folder: &Path,
 ) -> anyhow::Result<Deciding> {
     let feed = match &log.kafka {
         Some(kafka) => Some(Arc::new(KafkaFeed::open(kafka)?)),
@@ -46,6 +52,7 @@ pub(super) fn start(
         workers: workers(),
         decide,
         feed: feed.clone().map(|feed| feed as _),
+        snapshots: build().map(|build| Snapshots::new(folder.join(SNAPSHOTS), &build, EVERY)),
     };
     let handle = Arc::new(Processor::start(config).context("cannot start the processor")?);
     let member = match (&log.kafka, &feed) {
@@ -100,6 +107,15 @@ impl Part for Deciding {
             handle.stop(STOP_WITHIN);
         }
     }
+}
+
+/// Names this build: what a snapshot holds means something to the build that wrote it. Nothing when the
+/// program does not find itself.
+fn build() -> Option<String> {
+    let program = std::fs::metadata(std::env::current_exe().ok()?).ok()?;
+    let built = program.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    let version = env!("CARGO_PKG_VERSION");
+    Some(format!("{version}, {} bytes of {}", program.len(), built.as_nanos()))
 }
 
 fn workers() -> usize {

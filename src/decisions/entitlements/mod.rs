@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use tallybook_events::command::Entitle;
 use tallybook_events::customer::UsageRecorded;
-use tallybook_events::customer::entitlements::{EntitlementFacts, Segments};
+use tallybook_events::customer::entitlements::{EntitlementFacts, Segment, Segments};
 use tallybook_events::decision::{Rejection, RejectionCode};
 use tallybook_events::event::Event;
 use tallybook_events::ids::Meter;
@@ -15,6 +15,7 @@ use tallybook_events::time::Timestamp;
 use self::told::Told;
 use super::address::{self, Address};
 use super::customer::Customer;
+use super::packed::{Packed, Unpackable, Unpacking, pack_json, pack_list, pack_text};
 use super::reports::Reports;
 use super::{Ask, Record, Verdict};
 
@@ -174,4 +175,32 @@ fn bounded(facts: &EntitlementFacts) -> Result<(), Rejection> {
         }
     }
     Ok(())
+}
+
+impl Packed for Entitled {
+    fn pack(&self, out: &mut Vec<u8>) {
+        let Self { facts, usage, told } = self;
+        pack_json(facts, out);
+        pack_list(usage.iter(), out, |(feature, segments), out| {
+            pack_text(feature.as_str(), out);
+            let segments: Vec<&Segment> = segments.iter().collect();
+            pack_list(segments.into_iter(), out, |Segment { start, last, used }, out| {
+                start.pack(out);
+                last.pack(out);
+                used.pack(out);
+            });
+        });
+        told.pack(out);
+    }
+
+    fn unpack(from: &mut Unpacking<'_>) -> Result<Self, Unpackable> {
+        let segment = |from: &mut Unpacking<'_>| {
+            Ok(Segment { start: from.take()?, last: from.take()?, used: from.take()? })
+        };
+        Ok(Self {
+            facts: from.json()?,
+            usage: from.list(|from| Ok((from.text()?, from.list(segment)?)))?,
+            told: from.take()?,
+        })
+    }
 }

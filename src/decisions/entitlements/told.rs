@@ -14,6 +14,10 @@ use tallybook_events::money::Amount;
 use tallybook_events::period::Window;
 use tallybook_events::time::Timestamp;
 
+use crate::decisions::packed::{
+    Packed, Unpackable, Unpacking, pack_json, pack_list, pack_maybe, pack_text,
+};
+
 /// What a customer's events told about its balances.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::decisions) struct Told {
@@ -165,5 +169,54 @@ impl Told {
         self.limits.iter().any(|limit| {
             limit.feature == *feature && limit.bound == kind && limit.window.contains(now)
         })
+    }
+}
+
+impl Packed for Told {
+    fn pack(&self, out: &mut Vec<u8>) {
+        let Self { topups, alerts, limits } = self;
+        pack_list(topups.iter(), out, |(feature, topup), out| {
+            let Topup { threshold, window, waits, purchases } = topup;
+            pack_text(feature.as_str(), out);
+            threshold.pack(out);
+            window.pack(out);
+            u32::from(*waits).pack(out);
+            pack_maybe(purchases.as_ref(), out, pack_json);
+        });
+        pack_list(alerts.iter(), out, |alert, out| {
+            let Alert { feature, threshold_type, threshold, window } = alert;
+            pack_text(feature.as_str(), out);
+            pack_json(threshold_type, out);
+            threshold.pack(out);
+            window.pack(out);
+        });
+        pack_list(limits.iter(), out, |limit, out| {
+            let Limit { feature, bound, window } = limit;
+            pack_text(feature.as_str(), out);
+            pack_json(bound, out);
+            window.pack(out);
+        });
+    }
+
+    fn unpack(from: &mut Unpacking<'_>) -> Result<Self, Unpackable> {
+        let topups = from.list(|from| {
+            let feature = from.text()?;
+            let topup = Topup {
+                threshold: from.take()?,
+                window: from.take()?,
+                waits: from.take::<u32>()? == 1,
+                purchases: from.maybe(Unpacking::json)?,
+            };
+            Ok((feature, topup))
+        })?;
+        let alerts = from.list(|from| {
+            let (feature, threshold_type) = (from.text()?, from.json()?);
+            Ok(Alert { feature, threshold_type, threshold: from.take()?, window: from.take()? })
+        })?;
+        let limits = from.list(|from| {
+            let (feature, bound) = (from.text()?, from.json()?);
+            Ok(Limit { feature, bound, window: from.take()? })
+        })?;
+        Ok(Self { topups, alerts, limits })
     }
 }

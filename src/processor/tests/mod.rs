@@ -26,6 +26,7 @@ mod answers;
 mod renames;
 mod parents;
 mod mischief;
+mod snapshots;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -46,6 +47,7 @@ fn config(journal: impl Journal, name: &str) -> ProcessorConfig {
         workers: 2,
         decide: decisions::decide,
         feed: None,
+        snapshots: None,
     }
 }
 

@@ -103,7 +103,7 @@ fn plain(arguments: &Arguments, commands: Vec<Command>) -> anyhow::Result<String
     let nowhere = tempfile::tempdir().context("making a temporary folder")?;
     let kept =
         Kept::open(JournalKind::Memory, nowhere.path(), arguments.partitions, arguments.seed)?;
-    let handle = start(&kept.journal, "bench, plain")?;
+    let handle = start(&kept.journal, "bench, plain", None)?;
     let inbox = LocalInbox::new(handle.lanes());
     Load::none()?.drive(&inbox, commands, Pace { batch: 128, in_flight: 16 })?;
     inbox.stop();

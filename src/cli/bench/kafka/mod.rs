@@ -252,7 +252,7 @@ fn turn(
 /// Decides the same commands in this process and gives the digest of what they come to.
 fn digest_without_kafka(commands: Vec<Command>) -> anyhow::Result<String> {
     let journal = std::sync::Arc::new(MemoryJournal::new(1)) as std::sync::Arc<dyn Journal>;
-    let handle = start(&journal, "bench, without kafka")?;
+    let handle = start(&journal, "bench, without kafka", None)?;
     let inbox = LocalInbox::new(handle.lanes());
     Load::none()?.drive(&inbox, commands, Pace { batch: 512, in_flight: 16 })?;
     inbox.stop();

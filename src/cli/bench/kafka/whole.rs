@@ -49,6 +49,7 @@ impl Whole {
             workers: 1,
             decide: decisions::decide,
             feed: Some(Arc::clone(&feed) as Arc<dyn Feed>),
+            snapshots: None,
         })?;
         let inbox = KafkaInbox::open(kafka, Arc::clone(&journal), Vec::new())?;
         let member = Member::join(kafka, "bench", &feed, handle.owners(), clock)?;
