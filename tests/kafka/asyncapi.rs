@@ -84,6 +84,7 @@ fn message(topic: &str, record: &Record) -> String {
         "customers" => "Customer".to_owned(),
         "usage" if record.value.is_none() => "CustomerPeriodGone".to_owned(),
         "usage" => "CustomerPeriod".to_owned(),
+        "keys" if record.key.as_deref() == Some("#journal") => "JournalIdentity".to_owned(),
         "keys" => "KeyChange".to_owned(),
         "dead-letters" => "DeadLetter".to_owned(),
         other => panic!("no topic is named {other}"),

@@ -32,7 +32,7 @@ pub(crate) const NONSENSE: &str = "nonsense";
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Record {
     partition: u32,
-    key: Option<String>,
+    pub(crate) key: Option<String>,
     pub(crate) value: Option<String>,
     pub(crate) headers: BTreeMap<String, Option<String>>,
 }

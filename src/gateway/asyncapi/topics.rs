@@ -179,7 +179,18 @@ pub(super) fn keys() -> Topic {
             {"required": ["revoked"]},
         ],
     });
+    let journal = json!({
+        "type": "object",
+        "description": "Which journal the topics belong to: what `topics check` compares with.",
+        "properties": {
+            "cluster_id": {"type": "string", "description": "Id of the cluster."},
+            "partitions": {"type": "integer", "minimum": 1},
+            "first": {"type": "object", "description": "What each partition began with."},
+        },
+        "required": ["cluster_id", "partitions", "first"],
+    });
     let says = "A key was made, rotated or revoked.";
+    let which = "Which journal the topics belong to; its key is `#journal`.";
     Topic {
         name: "keys",
         title: "API keys",
@@ -187,7 +198,10 @@ pub(super) fn keys() -> Topic {
         key: "The id of the key, and which change it is.",
         compacted: true,
         read: false,
-        messages: vec![of_json("KeyChange", says, headers(&[]), change)],
+        messages: vec![
+            of_json("KeyChange", says, headers(&[]), change),
+            of_json("JournalIdentity", which, headers(&[]), journal),
+        ],
     }
 }
 
