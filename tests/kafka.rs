@@ -102,6 +102,16 @@ async fn a_command_goes_through_kafka_and_is_answered() {
         assert_eq!(renamed.expect(200)["key"], json!(to));
         assert_eq!(client.get(&format!("/api/v1/customers/{from}")).await.status, 404);
     }
+    // What was given up is free for whoever asks next, wherever it is decided.
+    for number in 0..4 {
+        let [a, b] = [0, 1].map(|of| format!("/api/v1/customers/l{}", (number + of) % 8));
+        let above = |key: &str| json!({"identity": {"parent": {"key": &key[18..]}}});
+        let alone = json!({"identity": {"parent": null}});
+        for (child, parent) in [(&a, above(&b)), (&a, alone.clone()), (&b, above(&a)), (&b, alone)]
+        {
+            client.patch(child, &parent).await.expect(200);
+        }
+    }
     let taken = client.patch("/api/v1/customers/l0", &json!({"key": "l1"})).await;
     assert_eq!((taken.status, taken.at("/code")), (409, json!("key_taken")));
     let id = "7b0c2a52-5f0e-4d0c-9f0e-0a4f5a4f3a10";

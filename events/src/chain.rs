@@ -379,6 +379,7 @@ mod tests {
             source: SourceRef::Local,
             command: b"{}",
             outcome: &Outcome::DeadLettered { reason: what.into() },
+            gives_back: &[],
             events: &[],
         };
         write_decision(&mut record, term, seq, &prev, &parts);

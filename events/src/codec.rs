@@ -12,6 +12,7 @@ use crate::chain::Head;
 use crate::command::Command;
 use crate::decision::{Decision, FORMAT, Outcome, SourceRef};
 use crate::event::Event;
+use crate::ids::CommandId;
 use crate::time::Timestamp;
 use crate::versions;
 
@@ -110,6 +111,8 @@ pub struct DecisionParts<'a> {
     pub command: &'a [u8],
     /// What became of it.
     pub outcome: &'a Outcome,
+    /// The releases that follow from it.
+    pub gives_back: &'a [CommandId],
     /// The facts.
     pub events: &'a [Event],
 }
@@ -145,6 +148,10 @@ pub fn write_decision(
     record.extend_from_slice(parts.command);
     record.extend_from_slice(br#","outcome":"#);
     serde_json::to_writer(&mut *record, parts.outcome).expect(IN_MEMORY);
+    if !parts.gives_back.is_empty() {
+        record.extend_from_slice(br#","gives_back":"#);
+        serde_json::to_writer(&mut *record, parts.gives_back).expect(IN_MEMORY);
+    }
     record.extend_from_slice(br#","events":"#);
     let start = record.len();
     serde_json::to_writer(&mut *record, parts.events).expect(IN_MEMORY);
@@ -259,6 +266,8 @@ struct DecisionRecord<'a> {
     source: SourceRef,
     command: Option<Command>,
     outcome: Outcome,
+    #[serde(default)]
+    gives_back: Vec<CommandId>,
     #[serde(borrow)]
     events: Vec<&'a RawValue>,
 }
@@ -293,6 +302,7 @@ pub fn read_with_events(record: &[u8]) -> Result<(Record, Vec<&RawValue>), Unrea
                 source,
                 command,
                 outcome,
+                gives_back,
                 events: recorded,
             } = serde_json::from_slice(record).map_err(UnreadableRecord::Syntax)?;
             let Some(command) = command else {
@@ -304,8 +314,18 @@ pub fn read_with_events(record: &[u8]) -> Result<(Record, Vec<&RawValue>), Unrea
             };
             let events =
                 recorded.iter().map(|event| read_event(event)).collect::<Result<_, _>>()?;
-            let decision =
-                Decision { term, seq, prev, decided_at, rules, source, command, outcome, events };
+            let decision = Decision {
+                term,
+                seq,
+                prev,
+                decided_at,
+                rules,
+                source,
+                command,
+                outcome,
+                gives_back,
+                events,
+            };
             Ok((Record::Decision(Box::new(decision)), recorded))
         }
     }

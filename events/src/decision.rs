@@ -31,6 +31,9 @@ pub struct Decision {
     pub command: Command,
     /// What became of it.
     pub outcome: Outcome,
+    /// The releases that follow from it, by their command ids: what the customer gives back to
+    /// registrars. The one who asked hears of the decision when they have it.
+    pub gives_back: Vec<CommandId>,
     /// The facts, in order.
     pub events: Vec<Event>,
 }

@@ -22,7 +22,7 @@ use crate::customer::entitlements::{
 use crate::customer::{CustomerDocument, UsageReport};
 use crate::decision::{Outcome, SourceRef};
 use crate::event::Event;
-use crate::ids::{Meter, Token};
+use crate::ids::{CommandId, Meter, Token};
 use crate::time::Timestamp;
 use crate::versions::{self, EventVersion};
 
@@ -251,6 +251,9 @@ struct DecisionRecord {
     command: Option<CommandDraft>,
     /// What became of it.
     outcome: Outcome,
+    /// The releases that follow from it, by their command ids; left out when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    gives_back: Vec<CommandId>,
     /// The facts, in order.
     events: Vec<Event>,
 }

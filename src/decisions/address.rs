@@ -1,9 +1,9 @@
 //! Where is a command decided? With the customer that it names, at the birth of one, or elsewhere;
 //! and may that customer change at all?
 
-use tallybook_events::command::{Claim, Routed};
+use tallybook_events::command::{Claim, Command, CommandBody, Routed};
 use tallybook_events::decision::{Rejection, RejectionCode};
-use tallybook_events::ids::{CustomerId, CustomerKey, CustomerRef};
+use tallybook_events::ids::{CustomerId, CustomerKey, CustomerRef, Scope};
 
 use super::customer::Customer;
 use super::{Ask, Decided, Record};
@@ -19,6 +19,17 @@ pub(super) enum Address<'a> {
     Free(Birth<'a>),
     /// At another id.
     Elsewhere(Routed),
+}
+
+/// Where a command is decided, without what it asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// Here, with the customer that it names.
+    Customer,
+    /// Here, and there is no such customer, or none yet.
+    Nobody,
+    /// At another id.
+    SentOn(Routed),
 }
 
 /// Under which words a customer may be born.
@@ -47,32 +58,65 @@ pub(super) enum SlotOf {
 /// `unknown_customer` when nobody has the id or the key; `customer_id_refused` when it was sent on
 /// to an id that is not of its key.
 pub(super) fn find<'a>(record: &'a Record, ask: &Ask<'a>) -> Result<Address<'a>, Rejection> {
-    let here = || record.customer.as_deref().filter(|c| c.scope == ask.command.scope);
-    match (&ask.command.customer, ask.command.routed) {
-        (CustomerRef::Id(id), _) => {
-            here().filter(|_| *id == ask.id).map(Address::Lives).ok_or_else(unknown)
+    at(record, ask.command, ask.id)
+}
+
+/// Finds where a command is decided that came to an id.
+fn at<'a>(
+    record: &'a Record,
+    command: &'a Command,
+    id: CustomerId,
+) -> Result<Address<'a>, Rejection> {
+    let scope = &command.scope;
+    let here = || record.customer.as_deref().filter(|customer| customer.scope == *scope);
+    match (&command.customer, command.routed) {
+        (CustomerRef::Id(named), _) => {
+            here().filter(|_| *named == id).map(Address::Lives).ok_or_else(unknown)
         }
-        (CustomerRef::Key(key), None) => at_slot(record, ask, key),
+        (CustomerRef::Key(key), None) => at_slot(record, scope, id, key),
         (CustomerRef::Key(key), Some(Routed { birth: Some(number), .. })) => {
-            at_birth(record, ask, key, number)
+            at_birth(record, scope, id, key, number)
         }
         (CustomerRef::Key(key), Some(Routed { birth: None, .. })) => {
             match here().filter(|customer| customer.holds(key)) {
                 Some(customer) => Ok(Address::Lives(customer)),
-                None => awaited(record, ask, key).map(Address::Elsewhere).ok_or_else(unknown),
+                None => awaited(record, id, key).map(Address::Elsewhere).ok_or_else(unknown),
             }
         }
     }
 }
 
+/// Tells where a command is decided that came to an id.
+pub(super) fn whereabouts(record: &Record, command: &Command, id: CustomerId) -> Whereabouts {
+    let routed = match at(record, command, id) {
+        Ok(Address::Lives(_)) => return Whereabouts::Customer,
+        Ok(Address::Free(_)) | Err(_) => return Whereabouts::Nobody,
+        Ok(Address::Elsewhere(routed)) => routed,
+    };
+    let goes = match &command.body {
+        CommandBody::CreateCustomer(_) => routed.birth.is_some(),
+        CommandBody::RecordUsage(_) => true,
+        CommandBody::UpdateCustomer(_)
+        | CommandBody::ArchiveCustomer
+        | CommandBody::Entitle(_)
+        | CommandBody::Claim(Claim::Pledge(_)) => routed.birth.is_none(),
+        CommandBody::Claim(Claim::Key(_) | Claim::Edge(_))
+        | CommandBody::SettleClaim(_)
+        | CommandBody::Release(_)
+        | CommandBody::SettleRelease(_) => false,
+    };
+    if goes { Whereabouts::SentOn(routed) } else { Whereabouts::Nobody }
+}
+
 /// At the slot of the key.
 fn at_slot<'a>(
     record: &'a Record,
-    ask: &Ask<'_>,
+    scope: &Scope,
+    id: CustomerId,
     key: &'a CustomerKey,
 ) -> Result<Address<'a>, Rejection> {
     match record.slot.holder {
-        Some(holder) if holder == ask.id => {
+        Some(holder) if holder == id => {
             record.customer.as_deref().map(Address::Lives).ok_or_else(unknown)
         }
         Some(holder) => Ok(Address::Elsewhere(Routed { customer_id: holder, birth: None })),
@@ -84,33 +128,32 @@ fn at_slot<'a>(
         {
             Ok(Address::Free(Birth { key: Some(key), number: 0, slot: SlotOf::Here }))
         }
-        None => Ok(Address::Elsewhere(further(ask, key, record.slot.births.max(1)))),
+        None => Ok(Address::Elsewhere(further(scope, key, record.slot.births.max(1)))),
     }
 }
 
 /// Where a further customer of a key is to be born, or was born in the meantime.
 fn at_birth<'a>(
     record: &'a Record,
-    ask: &Ask<'_>,
+    scope: &Scope,
+    id: CustomerId,
     key: &'a CustomerKey,
     number: u32,
 ) -> Result<Address<'a>, Rejection> {
-    if !(1..=MAX_BIRTHS).contains(&number)
-        || CustomerId::nth(&ask.command.scope, key, number) != ask.id
-    {
+    if !(1..=MAX_BIRTHS).contains(&number) || CustomerId::nth(scope, key, number) != id {
         let detail = "a customer cannot be born under that key at this id";
         return Err(Rejection::new(RejectionCode::CustomerIdRefused, detail));
     }
     Ok(match record.customer.as_deref() {
         None => Address::Free(Birth { key: Some(key), number, slot: SlotOf::Elsewhere }),
         Some(customer) if customer.holds(key) => Address::Lives(customer),
-        Some(_) => Address::Elsewhere(further(ask, key, number.saturating_add(1))),
+        Some(_) => Address::Elsewhere(further(scope, key, number.saturating_add(1))),
     })
 }
 
 /// Gives where the n-th further customer of a key is born.
-fn further(ask: &Ask<'_>, key: &CustomerKey, number: u32) -> Routed {
-    let customer_id = CustomerId::nth(&ask.command.scope, key, number);
+fn further(scope: &Scope, key: &CustomerKey, number: u32) -> Routed {
+    let customer_id = CustomerId::nth(scope, key, number);
     Routed { customer_id, birth: Some(number) }
 }
 
@@ -124,10 +167,10 @@ pub(super) fn birth_number(decided: &Decided<'_>, key: &CustomerKey) -> Option<u
 
 /// Gives the birth that waits here for the key: the slot has given it already, so it sends commands
 /// on to a holder that is not born yet.
-fn awaited(record: &Record, ask: &Ask<'_>, key: &CustomerKey) -> Option<Routed> {
+fn awaited(record: &Record, id: CustomerId, key: &CustomerKey) -> Option<Routed> {
     let of_key = |held: &&super::Held| matches!(&held.claim, Claim::Key(claim) if claim.key == *key && claim.birth);
     let number = record.held.values().find(of_key)?.command.routed?.birth?;
-    Some(Routed { customer_id: ask.id, birth: Some(number) })
+    Some(Routed { customer_id: id, birth: Some(number) })
 }
 
 /// Looks whether a customer takes a command at all: it is not archived, and is at the version that

@@ -13,6 +13,7 @@ use tallybook_events::event::Event;
 use tallybook_events::ids::{CommandId, CustomerId, ReportId};
 use tallybook_events::time::Timestamp;
 
+pub use address::Whereabouts;
 pub use catalogue::TierCatalogue;
 pub use claims::Grant;
 pub use customer::Customer;
@@ -163,6 +164,12 @@ fn customers_command(
         CommandBody::Release(claim) => claims::release(record, ask, claim),
         CommandBody::SettleRelease(_) => Ok(claims::settle_release()),
     }
+}
+
+/// Tells where a command is decided that came to an id: where [`Verdict::Forward`] would send it, with
+/// no more than the state there.
+pub fn whereabouts(record: &Record, command: &Command, id: CustomerId) -> Whereabouts {
+    address::whereabouts(record, command, id)
 }
 
 /// A decision, as far as it changes state.

@@ -5,7 +5,7 @@
 use tallybook_events::command::{Claim, Command, CommandBody, EdgeClaim, KeyClaim, PledgeClaim};
 use tallybook_events::ids::{CommandId, CustomerKey, CustomerRef};
 
-use super::claims::{self, Grant};
+use super::claims::Grant;
 use super::evolve::is_slot_of;
 use super::{Decided, Record, follow_ups};
 
@@ -31,13 +31,13 @@ pub(super) fn edge(record: &mut Record, decided: &Decided<'_>) {
 }
 
 /// Gives back what was granted, unless it is of use: the customer has it by that claim, or a command
-/// that waits does, or it is on its way back already. A pledge has done its work in any case.
+/// that waits does. A pledge has done its work in any case.
 pub(super) fn idle(record: &mut Record, decided: &Decided<'_>, grant: &Grant) {
     match &grant.claim {
         Claim::Key(claim) => {
             let has = record.customer.as_ref().is_some_and(|customer| customer.holds(&claim.key));
-            let returns = record.releasing.iter().any(|it| claims::releases(it, &claim.key));
-            if !has && !returns && !waits(record, |other| is_key(other, &claim.key)) {
+            // Also when it is on its way back already: this may have been granted after that.
+            if !has && !waits(record, |other| is_key(other, &claim.key)) {
                 let under = Some(grant.answer.under.unwrap_or(claim.held));
                 send_key(record, decided, &claim.key, under);
             }

@@ -503,7 +503,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_given_back_once() {
+    fn what_was_granted_for_nothing_is_given_back_each_time() {
         let mut world = worlds(&[KEY]);
         for held in 0..2 {
             let claim = json!({"key": "new", "holder": nth(KEY, 0).to_string(),
@@ -511,9 +511,10 @@ mod tests {
             let asked = json!({"type": "SettleClaim", "claim": claim, "granted": true});
             assert_eq!(world.send(by_id(nth(KEY, 0), asked)).code(), "nothing_held");
         }
-        assert_eq!((world.sent.len(), world.record(nth(KEY, 0)).releasing.len()), (1, 1));
+        // The second grant may have come after the first one was back.
+        assert_eq!((world.sent.len(), world.record(nth(KEY, 0)).releasing.len()), (2, 2));
         world.send(update(json!({"profile": {"name": "A"}})));
-        assert_eq!(world.sent.len(), 1, "a release follows from its own cause only");
+        assert_eq!(world.sent.len(), 2, "a release follows from its own cause only");
     }
 
     #[test]

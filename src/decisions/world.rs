@@ -13,7 +13,10 @@ use tallybook_events::event::Event;
 use tallybook_events::ids::{CustomerId, CustomerKey, Meter, Scope};
 use tallybook_events::time::Timestamp;
 
-use super::{Ask, Decided, RULES, Record, TierCatalogue, Verdict, decide, state_digest};
+use super::{
+    Ask, Decided, RULES, Record, TierCatalogue, Verdict, Whereabouts, decide, state_digest,
+    whereabouts,
+};
 
 /// Most hops of one command, and most follow-ups of one.
 const MAX_STEPS: usize = 1_000;
@@ -122,6 +125,11 @@ impl World {
             let record = self.records.get(&id).unwrap_or(&none);
             let ask = Ask { command: &command, id, decided_at: self.now, tiers: &self.tiers };
             let verdict = decide(record, &ask);
+            let sent_on = |at: &Whereabouts| matches!(at, Whereabouts::SentOn(_));
+            match (&verdict, whereabouts(record, &command, id)) {
+                (Verdict::Forward(routed), at) => assert_eq!(at, Whereabouts::SentOn(*routed)),
+                (_, at) => assert!(!sent_on(&at), "{command:?}"),
+            }
             let version = record.version();
             let (outcome, events) = match verdict {
                 Verdict::Forward(routed) => {
@@ -200,6 +208,7 @@ impl World {
             source: SourceRef::Local,
             command: &serde_json::to_vec(asked).unwrap(),
             outcome,
+            gives_back: &[],
             events,
         };
         let mut bytes = Vec::new();

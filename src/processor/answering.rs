@@ -56,18 +56,23 @@ impl Owner {
     /// The oldest record decided ahead counts: remember it, answer, send what follows from it.
     pub(super) fn counted(&mut self, offset: Offset) {
         let Some(ahead) = self.ahead.pop_front() else { return };
-        if let Some(key) = ahead.key {
-            self.ahead_keys.remove(&key);
-        }
-        if let Some(key) = ahead.idempotency {
-            self.ahead_keys.remove(&key);
+        for key in ahead.key.iter().chain(&ahead.idempotency) {
+            self.ahead_keys.remove(key);
         }
         self.counters.count(&ahead.outcome);
         self.shared.counted.fetch_add(1, Ordering::Release);
         self.state.take_in_source(ahead.source);
         let Some(command) = ahead.command else { return };
         if is_first(&ahead.outcome) {
-            self.state.remember(&command, &ahead.outcome, offset, ahead.decided_at);
+            let (outcome, decided_at) = (&ahead.outcome, ahead.decided_at);
+            self.state.remember(&command, outcome, &ahead.idempotency, offset, decided_at);
+        }
+        let mut reply = ahead.reply;
+        if let (SourceRef::Local, Outcome::Forwarded { to: Some(to), .. }) =
+            (ahead.source, &ahead.outcome)
+        {
+            let (command, json, reply) = (command.clone(), ahead.json, reply.take());
+            self.forward(Incoming { command, json, source: SourceRef::Local, reply }, *to);
         }
         let answer = Answer {
             command_id: command.command_id,
@@ -78,7 +83,7 @@ impl Owner {
             repeated: false,
             preview: None,
         };
-        self.answer(&command, answer, ahead.reply, ahead.repeats);
+        self.answer(&command, answer, reply, ahead.repeats);
         self.send(ahead.follow_ups);
         if matches!(command.body, CommandBody::SettleRelease(_)) {
             self.unpark(command.home());

@@ -4,16 +4,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use tallybook_events::codec::{self, DecisionParts};
-use tallybook_events::command::{Command, Context, Routed};
+use tallybook_events::command::{Command, CommandBody, Context, Routed};
 use tallybook_events::customer::CustomerDocument;
 use tallybook_events::decision::{
     Accepted, Deferred, Outcome, Rejection, RejectionCode, SourceRef,
 };
 use tallybook_events::event::Event;
-use tallybook_events::ids::{CustomerId, Partition};
+use tallybook_events::ids::{CommandId, CustomerId, Partition};
 use tallybook_events::time::Timestamp;
 
 use super::MAX_AHEAD;
+use super::idempotency::Used;
 use super::memory::MemoryKey;
 use super::owner::{Ahead, Owner};
 use super::repeats::refuse;
@@ -59,24 +60,11 @@ impl Owner {
             Ok(Some(earlier)) => return self.repeat(incoming, earlier),
             Ok(None) => {}
         }
-        let mut idempotency = None;
-        if let Some(token) = &incoming.command.context.idempotency_key {
-            let home = incoming.command.home();
-            let key = MemoryKey::idempotency(scope, home, token);
-            match self.earlier(key, |command| {
-                command.context.idempotency_key.as_ref() == Some(token)
-                    && command.scope == incoming.command.scope
-                    && command.home() == home
-            }) {
-                Err(error) => return refuse(incoming.reply, error),
-                Ok(Some(earlier)) => match self.gave_back(&incoming.command, &earlier) {
-                    Err(error) => return refuse(incoming.reply, error),
-                    Ok(false) => return self.repeat_by_key(incoming, earlier),
-                    Ok(true) => idempotency = Some(key),
-                },
-                Ok(None) => idempotency = Some(key),
-            }
-        }
+        let idempotency = match self.used(&incoming.command) {
+            Err(error) => return refuse(incoming.reply, error),
+            Ok(Used::Before(earlier)) => return self.repeat_by_key(incoming, earlier),
+            Ok(Used::Not(idempotency)) => idempotency,
+        };
         if dry_run {
             return self.preview(incoming);
         }
@@ -137,7 +125,7 @@ impl Owner {
         &mut self,
         incoming: Incoming,
         key: MemoryKey,
-        idempotency: Option<MemoryKey>,
+        idempotency: Vec<MemoryKey>,
     ) {
         let Incoming { command, json, mut source, reply } = incoming;
         if let SourceRef::Topic { offset, .. } = source {
@@ -148,15 +136,14 @@ impl Owner {
         let decided_at = self.now();
         let (verdict, mut command, id) = self.judge(command, decided_at);
         let version = self.state.record(id).version();
-        let mut reply = reply;
         let (outcome, events) = if let Verdict::Forward(to) = verdict {
-            let sent = Incoming {
-                command: command.clone(),
-                json: json.clone(),
-                source,
-                reply: reply.take(),
-            };
-            let partition = self.forward(sent, to);
+            // From a topic it goes before the record of that is kept, in one process after it: else a
+            // crash could leave a decision there and no word of it here, and a repeat go elsewhere.
+            if let SourceRef::Topic { .. } = source {
+                let (command, json) = (command.clone(), json.clone());
+                self.forward(Incoming { command, json, source, reply: None }, to);
+            }
+            let partition = self.shared.partition_of(to.customer_id);
             (Outcome::Forwarded { partition, to: Some(to) }, Vec::new())
         } else {
             outcome_of(verdict, id, version)
@@ -214,6 +201,11 @@ impl Owner {
             // Cannot be: only an owner decides. The command goes unanswered rather than unrecorded.
             return;
         };
+        let gives_back: Vec<CommandId> = follow_ups
+            .iter()
+            .filter(|follow_up| matches!(follow_up.body, CommandBody::Release(_)))
+            .map(|release| release.command_id)
+            .collect();
         let mut record = Vec::with_capacity(USUAL_RECORD + json.len());
         let parts = DecisionParts {
             decided_at,
@@ -221,12 +213,13 @@ impl Owner {
             source,
             command: &json,
             outcome: &outcome,
+            gives_back: &gives_back,
             events: &events,
         };
         let written = codec::write_decision(&mut record, term, seq, &head, &parts);
         let record = Bytes::from(record);
         self.ownership.decided_ahead(&record);
-        for key in key.into_iter().chain(idempotency) {
+        for key in key.into_iter().chain(idempotency.iter().copied()) {
             self.ahead_keys.insert(key, seq);
         }
         self.batch.push(record.clone());
@@ -338,7 +331,7 @@ pub(super) fn outcome_of(verdict: Verdict, id: CustomerId, version: u64) -> (Out
 /// A decision before it is written.
 pub(super) struct Deciding {
     pub(super) key: Option<MemoryKey>,
-    pub(super) idempotency: Option<MemoryKey>,
+    pub(super) idempotency: Vec<MemoryKey>,
     pub(super) command: Option<Box<Command>>,
     pub(super) json: Bytes,
     pub(super) source: SourceRef,

@@ -9,6 +9,7 @@ use tallybook_events::command::{Command, Context};
 use tallybook_events::decision::{Decision, Outcome, Preview, SourceRef};
 
 use super::deciding::{Deciding, Previewed};
+use super::idempotency::Used;
 use super::memory::MemoryKey;
 use super::owner::Owner;
 use super::ownership::Ownership;
@@ -197,32 +198,19 @@ impl Owner {
             }
             None => {}
         }
-        let mut idempotency = None;
-        if let Some(token) = &command.context.idempotency_key {
-            let home = command.home();
-            let by_token = MemoryKey::idempotency(&command.scope, home, token);
-            let earlier = self.earlier(by_token, |other| {
-                other.context.idempotency_key.as_ref() == Some(token)
-                    && other.scope == command.scope
-                    && other.home() == home
-            });
-            match earlier.map_err(unread)? {
-                Some(Earlier::Ahead(_)) => return Ok(Some(incoming)),
-                Some(earlier) if self.gave_back(command, &earlier).map_err(unread)? => {
-                    idempotency = Some(by_token);
-                }
-                Some(Earlier::Recorded(place, decision)) => {
-                    if !Self::same_request(command, &decision.command) {
-                        let rejection = Self::idempotency_key_reused();
-                        self.note_command(offset, incoming, Outcome::Rejected(rejection));
-                        return Ok(None);
-                    }
+        let idempotency = match self.used(command).map_err(unread)? {
+            Used::Before(Earlier::Ahead(_)) => return Ok(Some(incoming)),
+            Used::Before(Earlier::Recorded(place, decision)) => {
+                if Self::same_request(command, &decision.command) {
                     self.note_repeat(offset, incoming, place, *decision);
-                    return Ok(None);
+                } else {
+                    let rejection = Self::idempotency_key_reused();
+                    self.note_command(offset, incoming, Outcome::Rejected(rejection));
                 }
-                None => idempotency = Some(by_token),
+                return Ok(None);
             }
-        }
+            Used::Not(idempotency) => idempotency,
+        };
         if dry_run {
             self.note_preview(offset, incoming);
         } else {
@@ -285,7 +273,7 @@ impl Owner {
         self.state.decided_at = Some(decided_at);
         self.write_ahead(Deciding {
             key: None,
-            idempotency: None,
+            idempotency: Vec::new(),
             command,
             json,
             source,

@@ -39,6 +39,11 @@ impl MemoryKey {
         Self::of(&(2_u8, scope, home, key))
     }
 
+    /// An idempotency key, within its scope and the name that was used: an id, or the slot of a key.
+    pub(super) fn idempotency_by_name(scope: &Scope, name: CustomerId, key: &Token) -> Self {
+        Self::of(&(3_u8, scope, name, key))
+    }
+
     fn of(parts: &impl Hash) -> Self {
         let mut hasher = DefaultHasher::new();
         parts.hash(&mut hasher);

@@ -5,7 +5,8 @@
 //! - `state`: the customers of a partition, and what a journal record does to them.
 //! - `owner`: one partition: restore, claim, read up to the claim, append, judge, answer.
 //! - `deciding`: the rules, and the records that are written and appended ahead; `repeats`: what was
-//!   asked before; `answering`: what counts is answered; `parked`: what is answered later; `trouble`:
+//!   asked before; `idempotency`: what
+//!   was asked under one key; `answering`: what counts is answered; `parked`: what is answered later; `trouble`:
 //!   beginning anew, or stopping for good.
 //! - `fed`: how an owner deals with commands that lie in a topic.
 //! - `worker`: the threads that drive owners. [`snapshot`]: states in files, to begin from.
@@ -16,6 +17,7 @@ mod state;
 mod owner;
 mod deciding;
 mod repeats;
+mod idempotency;
 mod answering;
 mod parked;
 mod trouble;

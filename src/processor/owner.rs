@@ -30,7 +30,8 @@ use crate::journal::{Appender, Delivery, JournalError};
 pub(super) struct Ahead {
     /// Where it is found again while it is ahead; not at all when it is only noted.
     pub(super) key: Option<MemoryKey>,
-    pub(super) idempotency: Option<MemoryKey>,
+    /// The same by its idempotency key.
+    pub(super) idempotency: Vec<MemoryKey>,
     pub(super) seq: u64,
     /// The command; none when it was none.
     pub(super) command: Option<Box<Command>>,

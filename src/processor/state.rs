@@ -9,6 +9,7 @@ use tallybook_events::decision::{Decision, Outcome, RejectionCode, SourceRef};
 use tallybook_events::ids::{CustomerId, Partition};
 use tallybook_events::time::Timestamp;
 
+use super::idempotency;
 use super::memory::{Memory, MemoryKey};
 use super::{READ_BYTES, READ_RECORDS};
 use crate::decisions::{Decided, RareTies, Record, Slot};
@@ -81,19 +82,19 @@ impl PartitionState {
         }
     }
 
-    /// Remembers where a command was decided.
+    /// Remembers where a command was decided; `idempotency` is where its idempotency key is found.
     pub(super) fn remember(
         &mut self,
         command: &Command,
         outcome: &Outcome,
+        idempotency: &[MemoryKey],
         offset: Offset,
         decided_at: Timestamp,
     ) {
         let scope = &command.scope;
         self.memory.remember(MemoryKey::command(scope, command.command_id), offset, decided_at);
-        if let Some(key) = &command.context.idempotency_key {
-            let key = MemoryKey::idempotency(scope, command.home(), key);
-            self.memory.remember(key, offset, decided_at);
+        for key in idempotency {
+            self.memory.remember(*key, offset, decided_at);
         }
         if let Some(held) = outcome.settles(&command.body) {
             let key = MemoryKey::settled(scope, held);
@@ -106,7 +107,9 @@ impl PartitionState {
         self.decided_at = Some(decision.decided_at);
         self.take_in_source(decision.source);
         if is_first(&decision.outcome) {
-            self.remember(&decision.command, &decision.outcome, offset, decision.decided_at);
+            let Decision { command, outcome, decided_at, .. } = decision;
+            let idempotency = idempotency::recorded(self, command, outcome);
+            self.remember(command, outcome, &idempotency, offset, *decided_at);
         }
         let Some(id) = subject(&decision.command, &decision.outcome) else { return };
         self.apply(&Decided {

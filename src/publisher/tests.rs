@@ -292,6 +292,7 @@ impl Owners {
             source: SourceRef::Local,
             command: &serde_json::to_vec(&command).unwrap(),
             outcome: &outcome,
+            gives_back: &[],
             events,
         };
         let mut record = Vec::new();

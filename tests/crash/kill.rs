@@ -15,6 +15,8 @@ use crate::load::{Clients, Plan, Seeded, Wishes};
 const KILLS: u64 = 300;
 /// The same while keys change hands.
 const KILLS_OF_KEYS: u64 = 60;
+/// The same while customers get parents.
+const KILLS_OF_FAMILIES: u64 = 60;
 /// A journal takes so many kills, then another one begins.
 const KILLS_OF_ONE_JOURNAL: u64 = 150;
 /// Longest time between a start (or being ready) and the next kill.
@@ -113,6 +115,7 @@ async fn campaign(plan: Plan, kills: u64) {
     );
     assert!(counts.acknowledged as u64 > 4 * kills, "clients wrote between the kills: {counts}");
     assert!(plan.wishes == Wishes::Mixed || counts.settled as u64 > kills, "keys moved: {counts}");
+    assert!(plan.wishes != Wishes::Families || counts.moves as u64 > kills, "{counts}");
 }
 
 async fn campaigns(plan: Plan, mut kills: u64) {
@@ -157,4 +160,19 @@ async fn no_kill_leaves_a_key_with_two_customers_or_none() {
         wishes: Wishes::Keys,
     };
     campaigns(plan, kills(KILLS_OF_KEYS)).await;
+}
+
+/// A change of a parent is decided in three places; kills fall between them, while the same customers
+/// get other keys, come to their end and are made anew.
+#[tokio::test]
+async fn no_kill_leaves_a_parent_with_a_parent() {
+    let plan = Plan {
+        seed: 8_261_124,
+        clients: 16,
+        customers: 24,
+        most_at_once: 3,
+        first_client: 0,
+        wishes: Wishes::Families,
+    };
+    campaigns(plan, kills(KILLS_OF_FAMILIES)).await;
 }

@@ -76,6 +76,7 @@ fn rewritten(record: &Bytes, (term, seq, head): (u64, u64, Head)) -> Option<Byte
         source,
         command: &command,
         outcome: &decision.outcome,
+        gives_back: &[],
         events: &decision.events,
     };
     let mut bytes = Vec::new();

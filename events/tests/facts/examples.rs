@@ -390,6 +390,7 @@ pub(crate) fn decision() -> Decision {
             duplicates: vec![text("report-1")],
             conflicts: vec![text("report-2")],
         }),
+        gives_back: Vec::new(),
         events: vec![event("TierChanged.v1"), event("BudgetSet.v1")],
     }
 }
@@ -490,7 +491,19 @@ pub(crate) fn follow_ups() -> Vec<(&'static str, Decision)> {
         let events = Vec::new();
         (name, Decision { source: SourceRef::Local, command, outcome, events, ..decision() })
     })
-    .into()
+    .into_iter()
+    .chain([giving_back()])
+    .collect()
+}
+
+/// Gives a decision that gives something back.
+fn giving_back() -> (&'static str, Decision) {
+    let command = Command { body: CommandBody::ArchiveCustomer, ..update() };
+    let gives_back = vec![text(COMMAND), text("0199c0de-0000-7000-8000-000000000002")];
+    let source = SourceRef::Local;
+    let events = Vec::new();
+    let decision = Decision { source, command, gives_back, events, ..decision() };
+    ("DecisionRecord.v1.gives_back", decision)
 }
 
 /// Gives a claim.

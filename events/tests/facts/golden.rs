@@ -12,7 +12,7 @@ use crate::examples;
 use crate::round_trip::write;
 
 /// The stored records: a decision with each outcome, what Tallybook sends itself, and a claim.
-pub(crate) const RECORDS: [&str; 13] = [
+pub(crate) const RECORDS: [&str; 14] = [
     "DecisionRecord.v1",
     "DecisionRecord.v1.rejected",
     "DecisionRecord.v1.deferred",
@@ -25,6 +25,7 @@ pub(crate) const RECORDS: [&str; 13] = [
     "DecisionRecord.v1.ClaimEdge",
     "DecisionRecord.v1.SettleClaim",
     "DecisionRecord.v1.ReleaseKey",
+    "DecisionRecord.v1.gives_back",
     "ClaimRecord.v1",
 ];
 
@@ -106,6 +107,7 @@ fn the_note_of_what_was_no_command_is_read_and_written_as_it_was() {
         source: letter.source,
         command: b"null",
         outcome: &Outcome::DeadLettered { reason: letter.reason },
+        gives_back: &[],
         events: &[],
     };
     let prev = examples::decision().prev;

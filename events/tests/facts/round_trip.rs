@@ -24,6 +24,7 @@ pub(crate) fn write(decision: &Decision) -> Vec<u8> {
             source: decision.source,
             command: &serde_json::to_vec(&decision.command).expect("a command is JSON"),
             outcome: &decision.outcome,
+            gives_back: &decision.gives_back,
             events: &decision.events,
         },
     );
@@ -37,23 +38,31 @@ pub(crate) fn write(decision: &Decision) -> Vec<u8> {
 fn any_decision() -> impl Strategy<Value = Decision> {
     let place = (any::<u64>(), any::<u64>(), any::<[u8; 32]>());
     let events = proptest::collection::vec(arbitrary::happened::event(), 0..4);
+    let gives_back = proptest::collection::vec(any::<u128>(), 0..3);
     (
         place,
         arbitrary::happened::source(),
         arbitrary::asked::command(),
         arbitrary::happened::outcome(),
+        gives_back,
         events,
     )
-        .prop_map(|((term, seq, prev), source, command, outcome, events)| Decision {
-            term,
-            seq,
-            prev: Head(prev),
-            decided_at: command.issued_at,
-            rules: "1".into(),
-            source,
-            command,
-            outcome,
-            events,
+        .prop_map(|((term, seq, prev), source, command, outcome, gives_back, events)| {
+            Decision {
+                term,
+                seq,
+                prev: Head(prev),
+                decided_at: command.issued_at,
+                rules: "1".into(),
+                source,
+                command,
+                outcome,
+                gives_back: gives_back
+                    .into_iter()
+                    .map(|id| tallybook_events::ids::CommandId(uuid::Uuid::from_u128(id)))
+                    .collect(),
+                events,
+            }
         })
 }
 

@@ -221,6 +221,7 @@ impl Log {
             source: SourceRef::Local,
             command: &json,
             outcome,
+            gives_back: &[],
             events,
         };
         let mut record = Vec::new();

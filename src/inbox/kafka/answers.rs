@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -17,9 +17,11 @@ use tallybook_events::decision::{Decision, Outcome, Preview};
 use tallybook_events::ids::{CommandId, Partition, Position};
 
 use super::feed::sent;
+use super::returning::Returning;
 use super::sending::{KEPT_WITHIN, Sender, Sent};
+use super::waiters::{Waiter, Waiters, answer_all};
 use crate::inbox::reply::open_call;
-use crate::inbox::{Answer, Delivered, Inbox, InboxError, MAX_IN_FLIGHT, ReplyTo};
+use crate::inbox::{Answer, Delivered, Inbox, InboxError, MAX_IN_FLIGHT};
 use crate::journal::{Journal, JournalError, Stored};
 use crate::kafka::{Kafka, topics};
 
@@ -29,17 +31,6 @@ const RECORDS: usize = 4_096;
 const LOOK_UP: Duration = Duration::from_millis(100);
 /// Pause before a journal that did not answer is asked again.
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// One who waits for a decision.
-struct Waiter {
-    command: Command,
-    reply: ReplyTo,
-    until: Instant,
-}
-
-/// Those who wait, by the command's id.
-#[derive(Default)]
-struct Waiters(Mutex<HashMap<CommandId, Vec<Waiter>>>);
 
 /// An inbox whose commands go through Kafka.
 pub struct KafkaInbox {
@@ -86,6 +77,7 @@ impl KafkaInbox {
             chains,
             held: HashMap::new(),
             follows: Arc::clone(&follows),
+            returning: Returning::default(),
         };
         let stopped = Arc::clone(&stop);
         let thread = thread::Builder::new()
@@ -200,51 +192,6 @@ impl Drop for KafkaInbox {
     }
 }
 
-impl Waiters {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<CommandId, Vec<Waiter>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn add(&self, commands: Vec<Command>, replies: Vec<ReplyTo>, until: Instant) {
-        let mut waiters = self.lock();
-        for (command, reply) in commands.into_iter().zip(replies) {
-            waiters.entry(command.command_id).or_default().push(Waiter { command, reply, until });
-        }
-    }
-
-    /// Takes out those who wait for this decision.
-    fn take(&self, command: &Command) -> Vec<Waiter> {
-        let mut waiters = self.lock();
-        let Some(of_id) = waiters.get_mut(&command.command_id) else { return Vec::new() };
-        let (taken, left): (Vec<_>, Vec<_>) =
-            std::mem::take(of_id).into_iter().partition(|waiter| waiter.asked(command));
-        *of_id = left;
-        if of_id.is_empty() {
-            waiters.remove(&command.command_id);
-        }
-        taken
-    }
-
-    fn has(&self, id: CommandId) -> bool {
-        self.lock().contains_key(&id)
-    }
-
-    /// Lets those go who have waited long enough.
-    fn forget_late(&self, now: Instant) {
-        self.lock().retain(|_, of_id| {
-            of_id.retain(|waiter| waiter.until > now);
-            !of_id.is_empty()
-        });
-    }
-}
-
-impl Waiter {
-    /// Tells whether a recorded command is the one that was asked here: another one may bear its id.
-    fn asked(&self, recorded: &Command) -> bool {
-        self.command.scope == recorded.scope && self.command.asks_the_same(recorded)
-    }
-}
-
 /// Follows the journal.
 struct Answering {
     journal: Arc<dyn Journal>,
@@ -254,6 +201,8 @@ struct Answering {
     held: HashMap<CommandId, Vec<Waiter>>,
     /// Whether it can be followed, for all to see.
     follows: Arc<AtomicBool>,
+    /// Who waits for what a decision gives back.
+    returning: Returning,
 }
 
 impl Answering {
@@ -287,6 +236,7 @@ impl Answering {
                     waiters.retain(|waiter| waiter.until > looked);
                 }
                 self.held.retain(|_, waiters| !waiters.is_empty());
+                self.returning.forget_late(looked);
             }
         }
         Ok(())
@@ -298,7 +248,7 @@ impl Answering {
         if !judged.map_err(|halt| halt.to_string())?.counts() {
             return Ok(());
         }
-        if self.held.is_empty() && self.waiters.lock().is_empty() {
+        if self.held.is_empty() && self.waiters.is_empty() {
             // Whoever waits for it is there before it.
             return Ok(());
         }
@@ -310,11 +260,14 @@ impl Answering {
         Ok(())
     }
 
-    fn decided(&mut self, partition: Partition, decision: Decision) {
+    fn decided(&mut self, partition: Partition, mut decision: Decision) {
+        self.returning.saw(&decision);
+        let gives_back = std::mem::take(&mut decision.gives_back);
         if let CommandBody::SettleClaim(_) = &decision.command.body {
             let settled = decision.outcome.settles(&decision.command.body);
             if let Some((held, waiters)) = settled.and_then(|held| self.held.remove_entry(&held)) {
-                answer_all(waiters, &Self::answer(partition, held, &decision, false));
+                let answer = Self::answer(partition, held, &decision, false);
+                self.returning.answer(gives_back, waiters, answer);
             }
             return;
         }
@@ -335,7 +288,8 @@ impl Answering {
             }
             Outcome::Accepted(_) | Outcome::Rejected(_) => {
                 let waiters = self.waiters.take(&decision.command);
-                answer_all(waiters, &Self::answer(partition, id, &decision, false));
+                let answer = Self::answer(partition, id, &decision, false);
+                self.returning.answer(gives_back, waiters, answer);
             }
         }
     }
@@ -354,7 +308,11 @@ impl Answering {
             Some(first) if matches!(first.outcome, Outcome::Deferred(_)) => {
                 self.held.entry(id).or_default().extend(waiters);
             }
-            Some(first) => answer_all(waiters, &Self::answer(partition, id, &first, true)),
+            Some(mut first) => {
+                let gives_back = std::mem::take(&mut first.gives_back);
+                let answer = Self::answer(partition, id, &first, true);
+                self.returning.answer(gives_back, waiters, answer);
+            }
             // Dropped: the callers hear that the outcome is unknown, and ask again.
             None => drop(waiters),
         }
@@ -388,11 +346,5 @@ fn previewed(decision: &Decision, preview: &Preview) -> Answer {
         events: Bytes::from(events),
         repeated: false,
         preview: customer,
-    }
-}
-
-fn answer_all(waiters: Vec<Waiter>, answer: &Answer) {
-    for waiter in waiters {
-        waiter.reply.answer(Ok(answer.clone()));
     }
 }

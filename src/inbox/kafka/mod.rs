@@ -17,4 +17,6 @@ mod member;
 mod group;
 mod letters;
 mod answers;
+mod waiters;
 mod entry;
+mod returning;

@@ -187,6 +187,7 @@ mod tests {
                     source: SourceRef::Local,
                     command: b"{}",
                     outcome: &Outcome::DeadLettered { reason: "a test".into() },
+                    gives_back: &[],
                     events: &[],
                 };
                 let mut record = Vec::new();

@@ -13,6 +13,7 @@ use tallybook_events::time::Timestamp;
 use crate::journal::Delivery;
 use world::{Decider, KEPT, Rules, World, command_of, decision};
 
+mod claims;
 mod world;
 
 /// How much may go wrong, and how much is to be done.

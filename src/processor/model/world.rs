@@ -82,6 +82,7 @@ pub(super) fn decision(
         source: SourceRef::Local,
         command: command.as_bytes(),
         outcome: &outcome,
+        gives_back: &[],
         events: &[],
     };
     codec::write_decision(&mut record, term, seq, &head, &parts);

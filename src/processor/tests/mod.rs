@@ -23,6 +23,7 @@ use crate::journal::adversarial::{AdversarialJournal, Mischief};
 use crate::journal::memory::{Deliveries, MemoryJournal};
 
 mod answers;
+mod idempotency;
 mod renames;
 mod parents;
 mod mischief;

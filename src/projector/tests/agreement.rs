@@ -143,6 +143,7 @@ impl Sides {
             source: SourceRef::Local,
             command: &serde_json::to_vec(command).unwrap(),
             outcome: &outcome,
+            gives_back: &[],
             events: &events,
         };
         let mut record = Vec::new();

@@ -136,6 +136,7 @@ impl Owner {
             source: SourceRef::Local,
             command: &serde_json::to_vec(&command).unwrap(),
             outcome: &outcome,
+            gives_back: &[],
             events,
         };
         let mut record = Vec::new();

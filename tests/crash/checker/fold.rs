@@ -1,6 +1,6 @@
 //! What the events add up to, folded anew.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Map, Value, json};
 
@@ -44,7 +44,15 @@ pub(crate) struct Row {
 /// Folds the events of all records that count. Each partition's come in their order.
 pub(crate) fn fold(counted: &[Counted], faults: &mut Vec<Fault>) -> Fold {
     let mut customers = Fold::new();
+    let mut held: HashMap<&str, &Value> = HashMap::new();
     for Counted { seq, value: record, .. } in counted {
+        let mut command = &record["command"];
+        if command["type"] == "SettleClaim" {
+            let id = command["claim"]["held"].as_str().unwrap_or_default();
+            command = held.get(id).copied().unwrap_or(command);
+        } else if record["outcome"].get("deferred").is_some() {
+            held.insert(command["command_id"].as_str().unwrap_or_default(), command);
+        }
         let accepted = &record["outcome"]["accepted"];
         let Some(customer_id) = accepted["customer_id"].as_str() else { continue };
         let events = record["events"].as_array().map_or(&[][..], Vec::as_slice);
@@ -71,18 +79,18 @@ pub(crate) fn fold(counted: &[Counted], faults: &mut Vec<Fault>) -> Fold {
                 faults.push(Fault::ReportDoubled { customer_id, report_id });
             }
         }
-        if let Some(what) = missing(customers.get(customer_id), record) {
-            let command_id =
-                record["command"]["command_id"].as_str().unwrap_or_default().to_owned();
+        if let Some(what) = missing(customers.get(customer_id), command, record) {
+            let command_id = command["command_id"].as_str().unwrap_or_default().to_owned();
             faults.push(Fault::NoEffect { command_id, what });
         }
     }
     customers
 }
 
-/// Gives what an accepted command asked for and did not bring about.
-fn missing(customer: Option<&Customer>, record: &Value) -> Option<String> {
-    let (command, accepted) = (&record["command"], &record["outcome"]["accepted"]);
+/// Gives what an accepted command asked for and did not bring about. For one that was held, the record
+/// is that of the answer that settled it.
+fn missing(customer: Option<&Customer>, command: &Value, record: &Value) -> Option<String> {
+    let accepted = &record["outcome"]["accepted"];
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let brings = match command["type"].as_str() {
         Some("CreateCustomer") => Some("CustomerCreated.v1"),
@@ -110,6 +118,10 @@ fn missing(customer: Option<&Customer>, record: &Value) -> Option<String> {
         for (name, asked) in members {
             let stands = customer.map_or(&Value::Null, |it| &it.document[group][name]);
             let same = match asked.as_object() {
+                // A parent that is named by its key: whoever had it then.
+                Some(named) if name == "parent" => {
+                    named.get("id").map_or(!stands.is_null(), |id| id == stands)
+                }
                 // Merged: a member that is null is gone.
                 Some(members) => members.iter().all(|(name, asked)| stands[name] == *asked),
                 None => stands == asked,
@@ -132,7 +144,15 @@ fn type_of(event: &Value) -> &str {
 }
 
 fn counts_in_version(event: &Value) -> bool {
-    !["KeyClaimed.v1", "KeyReleased.v1"].contains(&type_of(event))
+    ![
+        "KeyClaimed.v1",
+        "KeyReleased.v1",
+        "PledgeClaimed.v1",
+        "PledgeReleased.v1",
+        "EdgeClaimed.v1",
+        "EdgeReleased.v1",
+    ]
+    .contains(&type_of(event))
 }
 
 impl Customer {

@@ -9,6 +9,8 @@ pub(crate) mod amounts;
 pub(crate) mod chain;
 pub(crate) mod fold;
 mod keys;
+mod places;
+mod spans;
 pub(crate) mod stored;
 pub(crate) mod views;
 
@@ -85,10 +87,18 @@ pub(crate) enum Fault {
     ReportDoubled { customer_id: String, report_id: String },
     /// An event tells another value of before than the events before it add up to.
     OtherPast { customer_id: String, seq: u64, what: String },
-    /// Two living customers have one key.
+    /// Two customers had one key at one time.
     KeyDoubled { key: String, holders: [String; 2] },
     /// A slot has given its key to a customer that has it not.
     KeyLeaked { key: String, holder: String },
+    /// A customer had a parent and a child at one time.
+    Nested { grandparent: String, parent: String, child: String },
+    /// A customer got a parent that was not there.
+    ParentGone { child: String, parent: String },
+    /// In the end the hierarchy knows a place below a parent that the child has not, or knows it not.
+    PlaceDiffers { child: String, parent: String },
+    /// In the end a parent has a pledge to stay that nobody waits for.
+    PledgeKept { parent: String, child: String },
     /// A read model differs from the fold.
     View { what: String, seen: String, folded: String },
 }
@@ -102,7 +112,7 @@ pub(crate) struct Checked {
     pub(crate) fold: Fold,
     /// Where a reader of each partition may stand who has seen all decisions: seq and head.
     pub(crate) ends: BTreeMap<u64, Vec<(u64, [u8; 32])>>,
-    /// Commands that wait for a slot's answer.
+    /// Commands that wait for a registrar's answer.
     pub(crate) held: Vec<String>,
     /// What was seen.
     pub(crate) seen: Seen,
@@ -119,8 +129,10 @@ pub(crate) struct Seen {
     pub(crate) decisions: usize,
     /// Of those, rejected.
     pub(crate) rejected: usize,
-    /// Of those, settled by a slot's answer.
+    /// Of those, settled by a registrar's answer.
     pub(crate) settled: usize,
+    /// Changes of parents.
+    pub(crate) moves: usize,
     /// Events.
     pub(crate) events: usize,
     /// Acknowledged commands.
@@ -129,11 +141,12 @@ pub(crate) struct Seen {
 
 impl fmt::Display for Seen {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { records, claims, decisions, rejected, settled, events, acknowledged } = self;
+        let Self { records, claims, decisions, rejected, settled, moves, events, acknowledged } =
+            self;
         write!(
             formatter,
             "{records} records, {claims} claims, {decisions} decisions ({rejected} rejected, \
-             {settled} settled), {events} events, {acknowledged} acknowledged"
+             {settled} settled, {moves} moves), {events} events, {acknowledged} acknowledged"
         )
     }
 }
@@ -176,8 +189,10 @@ pub(crate) fn check(journal: &[Stored], asked: &[Asked]) -> Checked {
     let fold = fold::fold(&counted, &mut faults);
     let waits = |(id, it): (&&str, &Decided<'_>)| it.waits().then(|| (*id).to_owned());
     let held: Vec<String> = decided.iter().filter_map(waits).collect();
+    faults.extend(spans::check(&counted));
     if held.is_empty() {
         faults.extend(keys::check(&counted, &fold));
+        faults.extend(places::check(&counted, &fold));
     }
     faults.truncate(MAX_FAULTS);
     Checked { faults, fold, ends, held, seen }
@@ -199,13 +214,22 @@ fn by_partition<'a>(
 }
 
 /// Finds the decision of each client's command. What was sent on, and what Tallybook sent itself, is
-/// none; but an answer of a slot settles the command that it names.
+/// none; but an answer of a registrar settles the command that it names, unless it waits for another.
 fn decisions<'a>(
     counted: &'a [Counted],
     faults: &mut Vec<Fault>,
     seen: &mut Seen,
 ) -> HashMap<&'a str, Decided<'a>> {
-    const FOLLOW_UPS: [&str; 4] = ["ClaimKey", "SettleClaim", "ReleaseKey", "SettleRelease"];
+    const FOLLOW_UPS: [&str; 8] = [
+        "ClaimKey",
+        "ClaimPledge",
+        "ClaimEdge",
+        "SettleClaim",
+        "ReleaseKey",
+        "ReleasePledge",
+        "ReleaseEdge",
+        "SettleRelease",
+    ];
     let mut decided: HashMap<&str, Decided<'_>> = HashMap::new();
     let mut followed: HashSet<&str> = HashSet::new();
     let mut settled: HashMap<&str, &Counted> = HashMap::new();
@@ -213,7 +237,9 @@ fn decisions<'a>(
         let record = &counted.value;
         let (command, outcome) = (&record["command"], &record["outcome"]);
         let Some(command_id) = command["command_id"].as_str() else { continue };
-        seen.events += record["events"].as_array().map_or(0, Vec::len);
+        let events = record["events"].as_array().map_or(&[][..], Vec::as_slice);
+        seen.events += events.len();
+        seen.moves += events.iter().filter(|event| event["type"] == "ParentChanged.v1").count();
         if outcome.get("forwarded").is_some() {
             continue;
         }
@@ -221,8 +247,9 @@ fn decisions<'a>(
         let follow_up = FOLLOW_UPS.iter().any(|name| command["type"] == *name);
         if follow_up {
             let held = command["claim"]["held"].as_str().unwrap_or_default();
-            let settles =
-                command["type"] == "SettleClaim" && outcome["rejected"]["code"] != "nothing_held";
+            let settles = command["type"] == "SettleClaim"
+                && outcome.get("deferred").is_none()
+                && outcome["rejected"]["code"] != "nothing_held";
             let again = settles && settled.contains_key(held);
             if !followed.insert(command_id) || again {
                 faults.push(doubled);
@@ -293,7 +320,7 @@ impl Asked {
 }
 
 impl Decided<'_> {
-    /// Tells whether a slot's answer is missing.
+    /// Tells whether a registrar's answer is missing.
     fn waits(&self) -> bool {
         self.settled.is_none() && self.counted.value["outcome"].get("deferred").is_some()
     }
