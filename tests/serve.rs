@@ -145,6 +145,10 @@ async fn a_server_that_is_stopped_answers_what_it_has_accepted() {
     assert!(server.wait().success(), "{}", server.stderr());
     for entry in std::fs::read_dir(&data).expect("the folder is there") {
         let entry = entry.expect("it can be listed");
+        // Snapshots are but a cache: without them all is read.
+        if entry.path().is_dir() {
+            continue;
+        }
         std::fs::copy(entry.path(), copy.path().join(entry.file_name())).expect("it is copied");
     }
     let again = Server::start_in(copy.path(), &[]).await;
