@@ -69,12 +69,13 @@ pub(crate) enum Syncs {
     Ignored,
 }
 
-/// Reads the files of a folder.
+/// Reads the files of a folder, but no folders in it: snapshots are but a cache.
 pub(crate) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = std::fs::read_dir(folder).expect("the folder can be listed");
     entries
+        .map(|entry| entry.expect("an entry"))
+        .filter(|entry| entry.path().is_file())
         .map(|entry| {
-            let entry = entry.expect("an entry");
             let name = entry.file_name().into_string().expect("a name in UTF-8");
             (name, std::fs::read(entry.path()).expect("a file can be read"))
         })
