@@ -248,7 +248,7 @@ impl Answering {
         if !judged.map_err(|halt| halt.to_string())?.counts() {
             return Ok(());
         }
-        if self.held.is_empty() && self.waiters.is_empty() {
+        if self.held.is_empty() && self.waiters.is_empty() && self.returning.is_empty() {
             // Whoever waits for it is there before it.
             return Ok(());
         }

@@ -32,6 +32,11 @@ struct Parked {
 }
 
 impl Returning {
+    /// Tells whether nothing is on its way back: then nobody waits for it either.
+    pub(super) fn is_empty(&self) -> bool {
+        self.releases.is_empty() && self.parked.is_empty()
+    }
+
     /// Takes note of a decision that counts: what it gives back, or that something is back.
     pub(super) fn saw(&mut self, decision: &Decision) {
         self.releases.extend(&decision.gives_back);
