@@ -19,6 +19,9 @@ use tempfile::TempDir;
 
 use crate::common::{run, until};
 
+#[path = "secured.rs"]
+mod secured;
+
 /// The variable that names a Kafka to be used instead of one that is started here.
 const ADDRESS: &str = "TALLYBOOK_TEST_KAFKA";
 /// How long one question to a broker may take.
@@ -31,7 +34,21 @@ const CLUSTER_ID: &str = "dGFsbHlib29rLXRlc3RzAA";
 pub(crate) struct Cluster {
     brokers: Vec<Broker>,
     bootstrap: String,
-    _folder: Option<TempDir>,
+    folder: Option<TempDir>,
+    /// What a client must be told to be let in.
+    client: Vec<(String, String)>,
+}
+
+/// Whom a secured broker knows, and by what.
+pub(crate) const USER: &str = "tally";
+pub(crate) const PASSWORD: &str = "correct horse";
+
+/// What a broker asks of its clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    Nothing,
+    /// TLS, and a name and password by SCRAM.
+    Scram,
 }
 
 /// One broker, started here.
@@ -53,18 +70,23 @@ impl Cluster {
     /// Starts a cluster of so many brokers, or takes the one at the address given by the environment.
     pub(crate) fn start(count: usize) -> Self {
         if let Ok(bootstrap) = environment(ADDRESS) {
-            return Self { brokers: Vec::new(), bootstrap, _folder: None };
+            return Self { brokers: Vec::new(), bootstrap, folder: None, client: Vec::new() };
         }
-        Self::start_here(count, &[])
+        Self::start_here(count, &[], Asks::Nothing)
     }
 
     /// Starts a cluster whose brokers have a listener each that is reached through a proxy: on the first
     /// port of each pair it listens, and tells its clients the second.
     pub(crate) fn start_behind(proxies: &[(u16, u16)]) -> Self {
-        Self::start_here(proxies.len(), proxies)
+        Self::start_here(proxies.len(), proxies, Asks::Nothing)
     }
 
-    fn start_here(count: usize, proxies: &[(u16, u16)]) -> Self {
+    /// Starts one broker here that lets in by TLS and SCRAM only.
+    pub(crate) fn start_secured() -> Self {
+        Self::start_here(1, &[], Asks::Scram)
+    }
+
+    fn start_here(count: usize, proxies: &[(u16, u16)], asks: Asks) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let ports: Vec<(u16, u16)> =
             free_ports(2 * count).chunks(2).map(|two| (two[0], two[1])).collect();
@@ -76,13 +98,23 @@ impl Cluster {
             .collect();
         let addresses: Vec<String> =
             ports.iter().map(|(port, _)| format!("127.0.0.1:{port}")).collect();
+        let mut client = Vec::new();
+        if asks == Asks::Scram {
+            client = secured::secure(folder.path(), &brokers[0].properties);
+        }
         for broker in &mut brokers {
-            broker.format();
+            broker.format(asks);
             broker.start();
         }
-        let cluster = Self { brokers, bootstrap: addresses.join(","), _folder: Some(folder) };
+        let bootstrap = addresses.join(",");
+        let cluster = Self { brokers, bootstrap, folder: Some(folder), client };
         cluster.wait_for(count);
         cluster
+    }
+
+    /// Gives what a client must be told to be let in.
+    pub(crate) fn client(&self) -> &[(String, String)] {
+        &self.client
     }
 
     /// Tells whether the brokers were started here, so that they may be killed.
@@ -97,10 +129,10 @@ impl Cluster {
 
     /// Waits until so many brokers are known.
     pub(crate) fn wait_for(&self, count: usize) {
-        let consumer: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", &self.bootstrap)
-            .create()
-            .expect("a client needs no broker to be made");
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.bootstrap);
+        config.extend(self.client.iter().cloned());
+        let consumer: BaseConsumer = config.create().expect("a client needs no broker to be made");
         until("the brokers", || {
             let metadata = consumer.fetch_metadata(None, ASK).ok()?;
             (metadata.brokers().len() >= count).then_some(())
@@ -136,10 +168,15 @@ pub(crate) fn shared() -> &'static str {
 }
 
 impl Broker {
-    fn format(&self) {
+    fn format(&self, asks: Asks) {
         let mut command = java();
         command.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"]);
-        let ran = run(command.arg(&self.properties));
+        command.arg(&self.properties);
+        if asks == Asks::Scram {
+            let user = format!("SCRAM-SHA-512=[name={USER},password=\"{PASSWORD}\"]");
+            command.arg("--add-scram").arg(user);
+        }
+        let ran = run(&mut command);
         assert_eq!(ran.code, Some(0), "formatting a broker failed: {}{}", ran.stdout, ran.stderr);
     }
 

@@ -11,3 +11,4 @@ mod roles;
 mod dry_runs;
 mod sending;
 mod traces;
+mod security;
