@@ -1,7 +1,7 @@
 //! Where is a command decided? With the customer that it names, at the birth of one, or elsewhere;
 //! and may that customer change at all?
 
-use tallybook_events::command::{Claim, Command, CommandBody, Routed};
+use tallybook_events::command::{Claim, Command, CommandBody, CustomerPatch, Routed};
 use tallybook_events::decision::{Rejection, RejectionCode};
 use tallybook_events::ids::{CustomerId, CustomerKey, CustomerRef, Scope};
 
@@ -94,7 +94,9 @@ pub(super) fn whereabouts(record: &Record, command: &Command, id: CustomerId) ->
         Ok(Address::Elsewhere(routed)) => routed,
     };
     let goes = match &command.body {
-        CommandBody::CreateCustomer(_) => routed.birth.is_some(),
+        CommandBody::CreateCustomer(patch) => {
+            routed.birth.is_some() && is_born_as_named(&command.customer, patch)
+        }
         CommandBody::RecordUsage(_) => true,
         CommandBody::UpdateCustomer(_)
         | CommandBody::ArchiveCustomer
@@ -106,6 +108,15 @@ pub(super) fn whereabouts(record: &Record, command: &Command, id: CustomerId) ->
         | CommandBody::SettleRelease(_) => false,
     };
     if goes { Whereabouts::SentOn(routed) } else { Whereabouts::Nobody }
+}
+
+/// Tells whether a birth gives the customer no other key than the one that it is named by. Else it is
+/// refused wherever it comes to.
+pub(super) fn is_born_as_named(customer: &CustomerRef, patch: &CustomerPatch) -> bool {
+    match customer {
+        CustomerRef::Id(_) => true,
+        CustomerRef::Key(named) => patch.key.as_set().is_none_or(|asked| asked == named),
+    }
 }
 
 /// At the slot of the key.

@@ -33,8 +33,8 @@ pub(super) fn create(
 ) -> Result<Verdict, Rejection> {
     let birth = match &ask.command.customer {
         CustomerRef::Id(id) => birth_by_id(record, ask, *id, patch)?,
-        CustomerRef::Key(key) => {
-            if patch.key.as_set().is_some_and(|asked| asked != key) {
+        CustomerRef::Key(_) => {
+            if !address::is_born_as_named(&ask.command.customer, patch) {
                 let detail = "is not the key that the customer is named by";
                 let code = RejectionCode::CustomerIdRefused;
                 return Err(Rejection::at(code, "/patch/key", detail));
