@@ -261,7 +261,7 @@ impl Answering {
     }
 
     fn decided(&mut self, partition: Partition, mut decision: Decision) {
-        self.returning.saw(&decision);
+        self.returning.saw(&decision, Instant::now());
         let gives_back = std::mem::take(&mut decision.gives_back);
         if let CommandBody::SettleClaim(_) = &decision.command.body {
             let settled = decision.outcome.settles(&decision.command.body);
