@@ -7,7 +7,6 @@
 
 use tallybook_events::command::{Claim, Command, CommandBody, RegistrarAnswer, Settlement};
 use tallybook_events::decision::{Rejection, RejectionCode};
-use tallybook_events::ids::CustomerKey;
 
 use super::{Ask, Record, Verdict, customers_command, hierarchy, parents, pledges, slots};
 
@@ -114,10 +113,7 @@ pub(super) fn settle_release() -> Verdict {
 /// `change_in_progress` when another change of that kind is under way, or too much waits.
 pub(super) fn wait(record: &Record, claim: Claim, grants: &[Grant]) -> Result<Verdict, Rejection> {
     let busy = |detail| Err(Rejection::new(RejectionCode::ChangeInProgress, detail));
-    // A key that is on its way back would be granted once more, and then be taken back.
-    if let Claim::Key(claim) = &claim
-        && record.releasing.iter().any(|release| releases(release, &claim.key))
-    {
+    if record.releasing.iter().any(|release| takes_back(release, &claim)) {
         return busy(IN_PROGRESS);
     }
     if !grants.is_empty() {
@@ -141,9 +137,19 @@ pub(super) fn wait(record: &Record, claim: Claim, grants: &[Grant]) -> Result<Ve
 const IN_PROGRESS: &str =
     "another change of the key or the parent is under way; try again when it is done";
 
-/// Tells whether a follow-up gives a key back.
-pub(super) fn releases(command: &Command, key: &CustomerKey) -> bool {
-    matches!(&command.body, CommandBody::Release(Claim::Key(claim)) if claim.key == *key)
+/// Tells whether a release that is on its way would take back what is claimed, were it granted before
+/// that arrives: the same key; or a place or a pledge of the same name, as of a command that came again
+/// after it was forgotten.
+fn takes_back(release: &Command, claim: &Claim) -> bool {
+    let CommandBody::Release(released) = &release.body else { return false };
+    match (released, claim) {
+        (Claim::Key(released), Claim::Key(claim)) => released.key == claim.key,
+        (Claim::Pledge(_) | Claim::Edge(_), Claim::Pledge(_) | Claim::Edge(_)) => {
+            released.held() == claim.held()
+        }
+        (Claim::Key(_), Claim::Pledge(_) | Claim::Edge(_))
+        | (Claim::Pledge(_) | Claim::Edge(_), Claim::Key(_)) => false,
+    }
 }
 
 /// Gives the refusal of a command whose customer went elsewhere while it was held.

@@ -1,13 +1,13 @@
 //! What does a decision do to the state? No rule is here: a fact is never refused.
 
-use tallybook_events::command::{Claim, CommandBody, Routed, Settlement};
+use tallybook_events::command::{Claim, Command, CommandBody, Routed, Settlement};
 use tallybook_events::decision::Outcome;
 use tallybook_events::event::Event;
 use tallybook_events::ids::{CommandId, CustomerId, CustomerKey, CustomerRef};
 
 use super::claims::Grant;
 use super::customer::Customer;
-use super::{Decided, Held, Record, address, returns};
+use super::{Decided, Held, Record, address, follow_ups, returns};
 
 /// Applies a decision to the record at the id where it was decided.
 pub(super) fn apply(record: &mut Record, decided: &Decided<'_>) {
@@ -45,7 +45,7 @@ fn deferred_for(record: &mut Record, decided: &Decided<'_>, claim: &Claim) {
 
 /// Gives the command to decide when registrars have answered. It is decided here, whatever way it
 /// came: the journal has it as it was asked, and says only where it was decided.
-fn held(record: &Record, decided: &Decided<'_>) -> tallybook_events::command::Command {
+fn held(record: &Record, decided: &Decided<'_>) -> Command {
     let mut command = decided.command.clone();
     command.routed = match &command.customer {
         CustomerRef::Id(_) => None,
@@ -178,9 +178,10 @@ fn answered(record: &mut Record, decided: &Decided<'_>) {
                 returns::idle(record, decided, grant);
             }
         }
-        CommandBody::SettleRelease(claim) => record.releasing.retain(
-            |release| !matches!(&release.body, CommandBody::Release(sent) if sent == claim),
-        ),
+        CommandBody::SettleRelease(claim) => {
+            let answered = |release: &Command| follow_ups::answers(decided.command, claim, release);
+            record.releasing.retain(|release| !answered(release));
+        }
         CommandBody::CreateCustomer(_)
         | CommandBody::UpdateCustomer(_)
         | CommandBody::RecordUsage(_)

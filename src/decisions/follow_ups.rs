@@ -70,6 +70,14 @@ pub(super) fn is_caused(release: &Command, cause: CommandId) -> bool {
     release.context.causation_id == Some(cause_of(cause))
 }
 
+/// Tells whether a registrar's word that it has something back answers a release: it names the release
+/// that caused it. The same may be on its way back once more, and waits for a word of its own.
+pub(super) fn answers(word: &Command, claim: &Claim, release: &Command) -> bool {
+    let is_that = matches!(&release.body, CommandBody::Release(sent) if sent == claim);
+    let cause = word.context.causation_id.as_ref();
+    is_that && cause.is_none_or(|cause| *cause == cause_of(release.command_id))
+}
+
 /// Asks a registrar for what a held command waits for.
 fn claim(held: &Held) -> Command {
     let Held { command, claim, since, .. } = held;

@@ -2,7 +2,7 @@
 //! granted that came to nothing. A slot that is here has its key back at once; all else is on its way
 //! until the registrar has answered.
 
-use tallybook_events::command::{Claim, Command, CommandBody, EdgeClaim, KeyClaim, PledgeClaim};
+use tallybook_events::command::{Claim, EdgeClaim, KeyClaim, PledgeClaim};
 use tallybook_events::ids::{CommandId, CustomerKey, CustomerRef};
 
 use super::claims::Grant;
@@ -80,10 +80,11 @@ fn send_key(
     send(record, decided, Claim::Key(claim));
 }
 
+/// Sends a release, also when the same is on its way back already: a claim that came again may have been
+/// granted after that one had been taken back. Each has an id of its own, by which it is answered.
 fn send(record: &mut Record, decided: &Decided<'_>, claim: Claim) {
-    let on_its_way =
-        |release: &Command| matches!(&release.body, CommandBody::Release(sent) if *sent == claim);
-    if !record.releasing.iter().any(on_its_way) {
-        record.releasing.push(follow_ups::release(decided, claim));
+    let release = follow_ups::release(decided, claim);
+    if !record.releasing.iter().any(|sent| sent.command_id == release.command_id) {
+        record.releasing.push(release);
     }
 }

@@ -25,6 +25,10 @@ pub(super) enum LeftOut {
     Pledges,
     /// Slots do not look by which claim a key was got that is given back.
     NamesOfClaims,
+    /// Releases are told apart by what they give back, and not by their ids.
+    NamesOfReleases,
+    /// A command that comes again after it was forgotten does not wait for what it gave back then.
+    OldReleases,
     /// What is granted to a command that is refused at last is not given back.
     GivingBack,
     /// Nobody asks again for what was not answered.
@@ -34,6 +38,11 @@ pub(super) enum LeftOut {
 /// Gives the record as a driver sees it that leaves something out.
 pub(super) fn seen(record: &Record, command: &Command, left_out: LeftOut) -> Record {
     let mut seen = record.clone();
+    if left_out == LeftOut::OldReleases {
+        let is_key =
+            |release: &Command| matches!(release.body, CommandBody::Release(Claim::Key(_)));
+        seen.releasing.retain(is_key);
+    }
     let events: Vec<Event> = match (left_out, &command.body) {
         (LeftOut::ParentsParent, CommandBody::Claim(Claim::Edge(claim))) => {
             let parents = record.ties.get().hierarchy.parents();

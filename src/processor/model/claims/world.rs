@@ -161,6 +161,14 @@ impl World {
         if story.left_out == LeftOut::GivingBack && matches!(outcome, Outcome::Rejected(_)) {
             record.releasing.clear();
         }
+        if story.left_out == LeftOut::NamesOfReleases {
+            let mut sent = Vec::new();
+            record.releasing.retain(|release| {
+                let is_new = !sent.contains(&release.body);
+                sent.push(release.body.clone());
+                is_new
+            });
+        }
         if story.left_out == LeftOut::OldGrants {
             record.held.values_mut().for_each(|held| held.granted.clear());
         }
