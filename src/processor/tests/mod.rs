@@ -24,6 +24,7 @@ use crate::journal::memory::{Deliveries, MemoryJournal};
 
 mod answers;
 mod idempotency;
+mod ordered;
 mod renames;
 mod parents;
 mod mischief;

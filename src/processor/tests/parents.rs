@@ -3,6 +3,7 @@
 use tallybook_events::customer::ParentChanged;
 use tallybook_events::event::Event;
 
+use super::ordered::Ordered;
 use super::*;
 
 /// A change of the parent; `word` makes it another command than one of the same words before.
@@ -71,20 +72,16 @@ fn what_is_told_as_done_is_done_at_every_registrar() {
 
 #[test]
 fn a_change_of_the_parent_goes_on_after_a_restart_at_any_step() {
+    let whole = Ordered::new(4);
+    let running = start(config(whole.clone(), "one"));
+    customers(&running, &["child", "parent", "other"]);
+    running.ask(&below("child", Some("other"), 0));
+    let (before, asked) = (whole.len(), below("child", Some("parent"), 1));
+    running.ask(&asked);
+    running.stop();
     let mut deferred = 0;
-    for steps in 0..9 {
-        let journal = MemoryJournal::new(4);
-        let running = Running::on(&journal);
-        customers(&running, &["child", "parent", "other"]);
-        running.ask(&below("child", Some("other"), 0));
-        let asked = below("child", Some("parent"), 1);
-        let before = decisions_of(&journal).len();
-        drop(running.inbox.send(vec![command(&asked)]).unwrap());
-        let deadline = Instant::now() + DEADLINE;
-        while decisions_of(&journal).len() < before + steps && Instant::now() < deadline {
-            std::thread::yield_now();
-        }
-        running.handle.stop(Duration::ZERO);
+    for records in before..=whole.len() {
+        let journal = whole.first(records);
         let held = replayed(&journal);
         deferred += held
             .iter()
@@ -101,7 +98,7 @@ fn a_change_of_the_parent_goes_on_after_a_restart_at_any_step() {
             .flat_map(|decision| decision.events)
             .filter(|event| *event == expected)
             .collect();
-        assert_eq!(told.len(), 1, "after {steps} steps: {answer:?}");
+        assert_eq!(told.len(), 1, "after {records} records: {answer:?}");
         assert_eq!(versions(&answer), (2, 3));
         assert!(is_accepted(&running.ask(&archive("other"))));
         assert!(is_accepted(&running.ask(&archive("parent"))));
