@@ -1,9 +1,7 @@
 //! What a customer is entitled to, over HTTP: commands grant it, usage counts against it, one answer
 //! shows all of it.
 
-mod common;
-
-use common::{Client, Server, run, tallybook};
+use crate::common::{Client, Server, run, tallybook};
 use serde_json::{Value, json};
 
 const COMMANDS: &str = "/api/v1/commands";

@@ -1,9 +1,7 @@
 //! `Prefer: respond-async` from outside: 202 means that the command is not lost, and what became of it is
 //! told at its location.
 
-mod common;
-
-use common::{Client, Reply, Server, make_key};
+use crate::common::{Client, Reply, Server, make_key};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -112,19 +110,19 @@ async fn another_scopes_command_is_as_absent_as_none() {
     let absent = format!("{COMMANDS}/0194f000-0000-7000-8000-000000000001");
     let absent = server.client().get(&absent).await;
     assert_eq!((absent.status, absent.at("/code")), (404, json!("unknown_command")));
-    for (tenant, environment) in [("other", "live"), (common::TENANT, "test")] {
+    for (tenant, environment) in [("other", "live"), (crate::common::TENANT, "test")] {
         let key = make_key(server.data(), tenant, environment, "read");
         let client = server.client_with(&key.key);
-        let found = common::until_async("the key", async || {
+        let found = crate::common::until_async("the key", async || {
             let found = client.get(&told).await;
             (found.status != 401).then_some(found)
         })
         .await;
         assert_eq!((found.status, &found.text), (404, &absent.text), "{tenant} {environment}");
     }
-    let writer = make_key(server.data(), common::TENANT, "live", "write");
+    let writer = make_key(server.data(), crate::common::TENANT, "live", "write");
     let client = server.client_with(&writer.key);
-    let found = common::until_async("the key", async || {
+    let found = crate::common::until_async("the key", async || {
         let found = client.get(&told).await;
         (found.status != 401).then_some(found)
     })

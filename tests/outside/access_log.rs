@@ -1,8 +1,6 @@
 //! The access log: one line for each request where it is asked for, and never a secret, a body or a path.
 
-mod common;
-
-use common::{Client, Server, until};
+use crate::common::{Client, Server, until};
 use http::Method;
 use serde_json::{Value, json};
 

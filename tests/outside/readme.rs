@@ -1,14 +1,12 @@
 //! The README's examples work as pasted: its `sh` blocks are run, one after the other, in one shell.
 
-mod common;
-
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use common::{Process, run, tallybook, until};
+use crate::common::{Process, run, tallybook, until};
 
-const README: &str = include_str!("../README.md");
+const README: &str = include_str!("../../README.md");
 /// The address that the README's server listens on.
 const ADDRESS: &str = "http://127.0.0.1:8080";
 

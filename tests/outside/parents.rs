@@ -1,9 +1,7 @@
 //! Parents over the native API of the running server: who may have which, what refuses it, and where
 //! it is seen.
 
-mod common;
-
-use common::{Client, Reply, Server};
+use crate::common::{Client, Reply, Server};
 use http::Method;
 use serde_json::{Value, json};
 

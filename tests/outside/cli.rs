@@ -1,10 +1,8 @@
 //! The command line from outside: exit codes, what goes where, settings, keys.
 
-mod common;
-
 use std::path::Path;
 
-use common::{Ran, make_key, run, tallybook};
+use crate::common::{Ran, make_key, run, tallybook};
 use serde_json::Value;
 
 fn keys(data: &Path, arguments: &[&str]) -> Ran {

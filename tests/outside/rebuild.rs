@@ -1,9 +1,7 @@
 //! Read models can be thrown away: `rebuild` beside a running server, and a start without them, give
 //! the same answers.
 
-mod common;
-
-use common::{Client, Server, run, tallybook};
+use crate::common::{Client, Server, run, tallybook};
 use serde_json::{Value, json};
 
 const CUSTOMERS: usize = 12;

@@ -1,10 +1,8 @@
 //! `demo`: the main job, end to end, by the built binary.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{run, tallybook};
+use crate::common::{run, tallybook};
 
 /// Longest that a demo may take; a release build on a quiet machine needs a tenth of it.
 const LONGEST: Duration = Duration::from_secs(30);

@@ -1,19 +1,17 @@
 //! `send` from outside, against a server that does as the test says: it counts what arrives, and can
 //! refuse, break down and have no room.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::common::{Ran, run, tallybook};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
-use common::{Ran, run, tallybook};
 use serde_json::{Value, json};
 
 /// What the server answers to a request of so many commands, the n-th from 0.

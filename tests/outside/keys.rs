@@ -1,11 +1,9 @@
 //! API keys from outside: imported, rotated, revoked, beside a server that honours it within a second.
 
-mod common;
-
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::{Ran, Server, make_key, run, run_with, tallybook};
+use crate::common::{Ran, Server, make_key, run, run_with, tallybook};
 use serde_json::{Value, json};
 
 const CUSTOMERS: &str = "/api/v1/customers";
@@ -38,7 +36,7 @@ async fn status(server: &Server, key: &str) -> u16 {
 
 /// Waits until a request with this key gets a status; that must come within a second of `since`.
 async fn soon(server: &Server, key: &str, expected: u16, since: Instant) {
-    common::until_async("the key's status", async || {
+    crate::common::until_async("the key's status", async || {
         (status(server, key).await == expected).then_some(())
     })
     .await;
@@ -87,7 +85,7 @@ async fn an_imported_key_has_a_rate_like_any_other() {
     printed(&import(server.data(), FOREIGN, &grant));
     soon(&server, FOREIGN, 200, Instant::now()).await;
     let client = server.client_with(FOREIGN);
-    let refused = common::until_async("a second request within a second", async || {
+    let refused = crate::common::until_async("a second request within a second", async || {
         let reply = client.get(CUSTOMERS).await;
         (reply.status == 429).then_some(reply)
     })
@@ -112,7 +110,7 @@ async fn a_rotated_key_has_two_secrets_for_a_while_and_then_one() {
     soon(&server, &old.key, 401, since).await;
     assert_eq!(status(&server, new).await, 200);
     soon(&server, text(&last, "key"), 200, since).await;
-    common::until_async("the end of the overlap", async || {
+    crate::common::until_async("the end of the overlap", async || {
         (status(&server, new).await == 401).then_some(())
     })
     .await;

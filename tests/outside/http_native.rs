@@ -1,8 +1,6 @@
 //! The native API of the running server, over HTTP, as a caller knows it.
 
-mod common;
-
-use common::{Server, make_key, run, tallybook};
+use crate::common::{Server, make_key, run, tallybook};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -330,7 +328,7 @@ async fn a_key_made_or_revoked_beside_the_server_counts_within_a_second() {
     let key = make_key(server.data(), "t", "live", "read");
     let client = server.client_with(&key.key);
     let made = std::time::Instant::now();
-    common::until_async("the key to be honoured", async || {
+    crate::common::until_async("the key to be honoured", async || {
         (client.get(CUSTOMERS).await.status == 200).then_some(())
     })
     .await;
@@ -338,7 +336,7 @@ async fn a_key_made_or_revoked_beside_the_server_counts_within_a_second() {
     let ran = run(tallybook().args(["keys", "revoke", &key.id, "--data"]).arg(server.data()));
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let revoked = std::time::Instant::now();
-    common::until_async("the key to be refused", async || {
+    crate::common::until_async("the key to be refused", async || {
         (client.get(CUSTOMERS).await.status == 401).then_some(())
     })
     .await;
@@ -350,7 +348,7 @@ async fn a_key_made_or_revoked_beside_the_server_counts_within_a_second() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operator_sees_that_it_lives_and_what_it_does() {
     let server = Server::start().await;
-    let nobody = common::Client::new(&server.url, None);
+    let nobody = crate::common::Client::new(&server.url, None);
     for path in ["/livez", "/readyz"] {
         let reply = nobody.get(path).await;
         assert_eq!((reply.status, &*reply.text), (200, "ok\n"), "{path}");

@@ -1,11 +1,9 @@
 //! `serve` from outside: how it begins, who may have a folder, how it ends.
 
-mod common;
-
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use common::{Client, Process, Server, make_key, run, tallybook, until, until_async};
+use crate::common::{Client, Process, Server, make_key, run, tallybook, until, until_async};
 use serde_json::json;
 
 fn lines_that_begin_with<'a>(text: &'a str, beginning: &str) -> Vec<&'a str> {

@@ -1,9 +1,7 @@
 //! Bad input to the running server: each has the right status, code and pointer, and nothing of it is
 //! recorded.
 
-mod common;
-
-use common::{Client, Reply, Server, make_key};
+use crate::common::{Client, Reply, Server, make_key};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -210,7 +208,7 @@ async fn who_may_not_changes_nothing() {
     let patch = json!({"profile": {"name": "Mallory"}});
     let id = watched.client.get(ACME).await.at("/id");
     let by_id = format!("{CUSTOMERS}/{}", id.as_str().expect("an id"));
-    common::until_async("the keys to be honoured", async || {
+    crate::common::until_async("the keys to be honoured", async || {
         (reporter.get(ACME).await.status != 401).then_some(())
     })
     .await;

@@ -1,13 +1,11 @@
 //! TLS from outside: by its settings, with both protocols, and with a new certificate while it runs.
 
-mod common;
-
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream as PlainStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use common::{Client, Server, run, tallybook, until_async};
+use crate::common::{Client, Server, run, tallybook, until_async};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Bytes;
 use hyper::client::conn::{http1, http2};
@@ -252,7 +250,7 @@ async fn whoever_speaks_no_tls_is_sent_away_and_others_are_served() {
     let server = pair.serve().await;
     for said in ["GET /livez HTTP/1.1\r\nhost: x\r\n\r\n", "\0\0\0\0\0\0\0\0", "PRI * HTTP/2.0"] {
         let mut stream = PlainStream::connect(address(&server)).expect("it listens");
-        stream.set_read_timeout(Some(common::DEADLINE)).expect("a timeout can be set");
+        stream.set_read_timeout(Some(crate::common::DEADLINE)).expect("a timeout can be set");
         stream.write_all(said.as_bytes()).expect("it can be sent");
         let mut answer = Vec::new();
         // A reset is an end, too.
