@@ -125,24 +125,25 @@ pub fn make_key(data: &Path, tenant: &str, environment: &str, scopes: &str) -> A
 }
 
 /// Gives those arguments of `serve` that say which Kafka: keys are there, too.
-fn kafka_of<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+pub fn kafka_of<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
     let pairs = arguments.windows(2).filter(|pair| pair[0].starts_with("--kafka"));
     pairs.flatten().copied().collect()
 }
 
-fn make_key_at(
+/// Makes an API key where those arguments of `serve` say.
+pub fn make_key_at(
     data: &Path,
     tenant: &str,
     environment: &str,
     scopes: &str,
     rate: &str,
-    kafka: &[&str],
+    arguments: &[&str],
 ) -> ApiKey {
     let ran = run(tallybook()
         .args(["keys", "create", "--tenant", tenant, "--environment", environment])
         .args(["--scopes", scopes, "--rate", rate, "--output", "json", "--data"])
         .arg(data)
-        .args(kafka));
+        .args(kafka_of(arguments)));
     assert_eq!(ran.code, Some(0), "keys create failed: {}", ran.stderr);
     let printed: Value = serde_json::from_str(&ran.stdout).expect("keys create prints JSON");
     let member = |name: &str| {
@@ -193,7 +194,7 @@ impl Server {
 
     async fn start_on(folder: Folder, arguments: &[&str]) -> Self {
         let data = folder.path().to_owned();
-        let key = make_key_at(&data, TENANT, "live", ALL_SCOPES, "0", &kafka_of(arguments));
+        let key = make_key_at(&data, TENANT, "live", ALL_SCOPES, "0", arguments);
         let mut command = tallybook();
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&data).args(arguments);
         let mut process = Process::spawn(command);

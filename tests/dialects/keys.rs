@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::common::{ALL_SCOPES, ApiKey, make_key, make_slow_key, run, tallybook};
+use super::common::{ALL_SCOPES, ApiKey, kafka_of, make_key_at, run, tallybook};
 use super::pattern::Kept;
 use super::recorded::{KeyName, Scenario};
 
@@ -12,11 +12,11 @@ use super::recorded::{KeyName, Scenario};
 pub(crate) struct Keys(BTreeMap<KeyName, ApiKey>);
 
 impl Keys {
-    /// Makes the keys that a scenario names, of a tenant.
-    pub(crate) fn make(data: &Path, tenant: &str, scenario: &Scenario) -> Self {
+    /// Makes the keys that a scenario names, of a tenant, where the arguments of `serve` say.
+    pub(crate) fn make(data: &Path, arguments: &[&str], tenant: &str, scenario: &Scenario) -> Self {
+        let place = Place { data, arguments, tenant };
         let named: BTreeSet<&KeyName> = scenario.steps.iter().map(|step| &step.send.key).collect();
-        let made =
-            named.into_iter().filter_map(|name| Some((name.clone(), make(data, tenant, name)?)));
+        let made = named.into_iter().filter_map(|name| Some((name.clone(), place.make(name)?)));
         Self(made.collect())
     }
 
@@ -44,19 +44,36 @@ impl Keys {
     }
 }
 
-fn make(data: &Path, tenant: &str, name: &KeyName) -> Option<ApiKey> {
-    Some(match name {
-        KeyName::Live => make_key(data, tenant, "live", ALL_SCOPES),
-        KeyName::Test => make_key(data, tenant, "test", ALL_SCOPES),
-        KeyName::Read => make_key(data, tenant, "live", "read"),
-        KeyName::Other => make_key(data, &format!("{tenant}-other"), "live", ALL_SCOPES),
-        KeyName::Slow => make_slow_key(data, tenant),
-        KeyName::Revoked => {
-            let key = make_key(data, tenant, "live", ALL_SCOPES);
-            let ran = run(tallybook().args(["keys", "revoke", &key.id, "--data"]).arg(data));
-            assert_eq!(ran.code, Some(0), "keys revoke failed: {}", ran.stderr);
-            key
-        }
-        KeyName::None | KeyName::Text(_) => return None,
-    })
+/// Where the keys of a scenario are made.
+struct Place<'a> {
+    data: &'a Path,
+    arguments: &'a [&'a str],
+    tenant: &'a str,
+}
+
+impl Place<'_> {
+    fn make(&self, name: &KeyName) -> Option<ApiKey> {
+        let key = |environment, scopes, rate| {
+            make_key_at(self.data, self.tenant, environment, scopes, rate, self.arguments)
+        };
+        Some(match name {
+            KeyName::Live => key("live", ALL_SCOPES, "0"),
+            KeyName::Test => key("test", ALL_SCOPES, "0"),
+            KeyName::Read => key("live", "read", "0"),
+            KeyName::Other => {
+                let tenant = format!("{}-other", self.tenant);
+                Place { tenant: &tenant, ..*self }.make(&KeyName::Live)?
+            }
+            KeyName::Slow => key("live", ALL_SCOPES, "1"),
+            KeyName::Revoked => {
+                let key = key("live", ALL_SCOPES, "0");
+                let mut revoke = tallybook();
+                revoke.args(["keys", "revoke", &key.id, "--data"]).arg(self.data);
+                let ran = run(revoke.args(kafka_of(self.arguments)));
+                assert_eq!(ran.code, Some(0), "keys revoke failed: {}", ran.stderr);
+                key
+            }
+            KeyName::None | KeyName::Text(_) => return None,
+        })
+    }
 }

@@ -22,7 +22,7 @@ pub(crate) async fn play_with(dialect: &str, at_least: usize, arguments: &[&str]
         .enumerate()
         .map(|(number, (file, scenario))| {
             let tenant = format!("{dialect}-{number}");
-            let keys = Keys::make(folder.path(), &tenant, &scenario);
+            let keys = Keys::make(folder.path(), arguments, &tenant, &scenario);
             (file, scenario, tenant, keys)
         })
         .collect();
