@@ -1,5 +1,6 @@
-//! A real Apache Kafka for tests: at an address from `TALLYBOOK_TEST_KAFKA`, else brokers started from
-//! Apache's own jars (resolved by Maven, `tests/kafka/pom.xml`) on the local JVM.
+//! A real Apache Kafka for tests: at an address from `TALLYBOOK_TEST_KAFKA`, else brokers in containers
+//! where a Docker engine answers that has or gets the image, else brokers started from Apache's own jars
+//! (resolved by Maven, `tests/kafka/pom.xml`) on the local JVM.
 //!
 //! Each broker hangs on a pipe of this process: when the test ends, however it ends, the broker is killed.
 
@@ -19,8 +20,12 @@ use tempfile::TempDir;
 
 use crate::common::{run, until};
 
+#[path = "containers.rs"]
+mod containers;
 #[path = "secured.rs"]
 mod secured;
+
+use containers::Container;
 
 /// The variable that names a Kafka to be used instead of one that is started here.
 const ADDRESS: &str = "TALLYBOOK_TEST_KAFKA";
@@ -55,12 +60,20 @@ enum Asks {
 #[derive(Debug)]
 struct Broker {
     properties: PathBuf,
+    asks: Asks,
     running: Option<Running>,
+}
+
+/// How a broker runs.
+#[derive(Debug)]
+enum Running {
+    Here(Leashed),
+    Contained(Box<Container>),
 }
 
 /// A process on a leash.
 #[derive(Debug)]
-struct Running {
+struct Leashed {
     /// A shell that kills the broker when its stdin closes.
     leash: Child,
     pid: String,
@@ -93,6 +106,7 @@ impl Cluster {
         let mut brokers: Vec<Broker> = (0..count)
             .map(|place| Broker {
                 properties: configure(folder.path(), place, &ports, proxies.get(place).copied()),
+                asks,
                 running: None,
             })
             .collect();
@@ -103,7 +117,7 @@ impl Cluster {
             client = secured::secure(folder.path(), &brokers[0].properties);
         }
         for broker in &mut brokers {
-            broker.format(asks);
+            broker.format();
             broker.start();
         }
         let bootstrap = addresses.join(",");
@@ -141,18 +155,26 @@ impl Cluster {
 
     /// Kills a broker at once.
     pub(crate) fn kill(&mut self, place: usize) {
-        self.brokers[place].signal("KILL");
-        self.brokers[place].running = None;
+        let running = self.brokers[place].running.take().expect("the broker runs");
+        if let Running::Here(process) = &running {
+            process.signal("KILL");
+        }
     }
 
     /// Stops a broker in its tracks.
     pub(crate) fn pause(&self, place: usize) {
-        self.brokers[place].signal("STOP");
+        match self.brokers[place].running.as_ref().expect("the broker runs") {
+            Running::Here(process) => process.signal("STOP"),
+            Running::Contained(container) => container.pause(),
+        }
     }
 
     /// Lets a stopped broker go on.
     pub(crate) fn resume(&self, place: usize) {
-        self.brokers[place].signal("CONT");
+        match self.brokers[place].running.as_ref().expect("the broker runs") {
+            Running::Here(process) => process.signal("CONT"),
+            Running::Contained(container) => container.resume(),
+        }
     }
 
     /// Starts a broker that was killed.
@@ -168,20 +190,42 @@ pub(crate) fn shared() -> &'static str {
 }
 
 impl Broker {
-    fn format(&self, asks: Asks) {
-        let mut command = java();
-        command.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"]);
-        command.arg(&self.properties);
-        if asks == Asks::Scram {
+    /// Gives what the folder is formatted with.
+    fn formatting(&self) -> Vec<String> {
+        let mut words = vec!["-t".to_owned(), CLUSTER_ID.to_owned()];
+        if self.asks == Asks::Scram {
             let user = format!("SCRAM-SHA-512=[name={USER},password=\"{PASSWORD}\"]");
-            command.arg("--add-scram").arg(user);
+            words.extend(["--add-scram".to_owned(), user]);
         }
-        let ran = run(&mut command);
+        words
+    }
+
+    /// Formats the folder; in a container, that is done at the first start.
+    fn format(&self) {
+        if containers::are_there() {
+            return;
+        }
+        let mut command = java();
+        command.args(["kafka.tools.StorageTool", "format", "-c"]).arg(&self.properties);
+        let ran = run(command.args(self.formatting()));
         assert_eq!(ran.code, Some(0), "formatting a broker failed: {}{}", ran.stdout, ran.stderr);
     }
 
     fn start(&mut self) {
-        let log = self.properties.with_extension("log");
+        self.running = Some(if containers::are_there() {
+            let folder = self.properties.parent().expect("it is in a folder");
+            let words = self.formatting();
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            Running::Contained(Box::new(Container::start(folder, &self.properties, &words)))
+        } else {
+            Running::Here(Leashed::start(&self.properties))
+        });
+    }
+}
+
+impl Leashed {
+    fn start(properties: &Path) -> Self {
+        let log = properties.with_extension("log");
         let java = java();
         let words = java.get_args().map(|word| word.to_string_lossy().into_owned());
         let script = "log=$1; shift; \"$@\" >>\"$log\" 2>&1 </dev/null & pid=$!; echo $pid; \
@@ -192,7 +236,7 @@ impl Broker {
             .arg("java")
             .args(words)
             .arg("kafka.Kafka")
-            .arg(&self.properties)
+            .arg(properties)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -200,17 +244,16 @@ impl Broker {
         let mut pid = String::new();
         let stdout = leash.stdout.take().expect("stdout is piped");
         BufReader::new(stdout).read_line(&mut pid).expect("the shell says the broker's pid");
-        self.running = Some(Running { leash, pid: pid.trim().to_owned() });
+        Self { leash, pid: pid.trim().to_owned() }
     }
 
     fn signal(&self, name: &str) {
-        let running = self.running.as_ref().expect("the broker runs");
-        let sent = Command::new("kill").arg(format!("-{name}")).arg(&running.pid).status();
-        assert!(sent.expect("kill runs").success(), "kill -{name} {} failed", running.pid);
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(&self.pid).status();
+        assert!(sent.expect("kill runs").success(), "kill -{name} {} failed", self.pid);
     }
 }
 
-impl Drop for Running {
+impl Drop for Leashed {
     fn drop(&mut self) {
         drop(self.leash.stdin.take());
         // A leash that has ended already has done its work.
