@@ -1,6 +1,6 @@
 //! Commands at a running processor, within this process: many in flight, answers awaited in order.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -122,6 +122,21 @@ impl Load {
         }
         Ok(())
     }
+}
+
+/// Gives the time that each kind of thread of this process has had of the cores, on Linux. Threads of one
+/// kind have the same name but for a number.
+pub(super) fn thread_times() -> BTreeMap<String, Duration> {
+    let mut times: BTreeMap<String, Duration> = BTreeMap::new();
+    for task in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+        let read = |name| std::fs::read_to_string(task.path().join(name));
+        // A thread may end while it is looked at.
+        let (Ok(name), Ok(times_of)) = (read("comm"), read("schedstat")) else { continue };
+        let name = name.trim().trim_end_matches(|end: char| end.is_ascii_digit() || end == '-');
+        let nanos = times_of.split(' ').next().and_then(|nanos| nanos.parse().ok());
+        *times.entry(name.to_owned()).or_default() += Duration::from_nanos(nanos.unwrap_or(0));
+    }
+    times
 }
 
 /// Gives the time that this process has had of the cores, to a hundredth of a second, on Linux.

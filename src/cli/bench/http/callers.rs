@@ -1,7 +1,7 @@
 //! Callers over HTTP: connections, each with its own customers, and passes over what they have to send.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use tallybook_events::command::Command;
 use tallybook_events::ids::CustomerRef;
 use tokio::net::TcpStream;
 
-use crate::cli::bench::load::cpu_time;
+use crate::cli::bench::load::{cpu_time, thread_times};
 use crate::gateway::ECHO;
 
 /// What is asked of the commands.
@@ -49,6 +49,8 @@ pub(super) struct Passed {
     pub(super) elapsed: Duration,
     /// Time of the cores, when the system tells it: server and callers together.
     pub(super) cpu: Option<Duration>,
+    /// The same by kinds of threads.
+    pub(super) threads: BTreeMap<String, Duration>,
     /// From a request to its answer, in microseconds.
     pub(super) latency: Histogram<u64>,
 }
@@ -56,7 +58,8 @@ pub(super) struct Passed {
 impl Passed {
     pub(super) fn nothing() -> anyhow::Result<Self> {
         let (elapsed, cpu) = (Duration::ZERO, Some(Duration::ZERO));
-        Ok(Self { requests: 0, commands: 0, elapsed, cpu, latency: Histogram::new(3)? })
+        let (threads, latency) = (BTreeMap::new(), Histogram::new(3)?);
+        Ok(Self { requests: 0, commands: 0, elapsed, cpu, threads, latency })
     }
 
     /// Adds another.
@@ -65,6 +68,9 @@ impl Passed {
         self.commands += other.commands;
         self.elapsed += other.elapsed;
         self.cpu = self.cpu.zip(other.cpu).map(|(sum, more)| sum + more);
+        for (name, more) in &other.threads {
+            *self.threads.entry(name.clone()).or_default() += *more;
+        }
         Ok(self.latency.add(&other.latency)?)
     }
 
@@ -181,6 +187,19 @@ impl Caller {
             .header("content-type", "application/json")
             .header("authorization", &self.authorization)
             .body(Full::new(body.json.clone()))?;
+        self.send(request).await
+    }
+
+    /// Asks for a customer: that is not answered before the read models show all that was decided.
+    async fn see(&mut self) -> anyhow::Result<()> {
+        let request = http::Request::get("/api/v1/customers?limit=1")
+            .header("host", "localhost")
+            .header("authorization", &self.authorization)
+            .body(Full::default())?;
+        self.send(request).await
+    }
+
+    async fn send(&mut self, request: http::Request<Full<Bytes>>) -> anyhow::Result<()> {
         self.sender.ready().await?;
         let answer = self.sender.send_request(request).await?;
         let status = answer.status();
@@ -193,7 +212,8 @@ impl Caller {
     }
 }
 
-/// Has all callers send so many bodies each, side by side.
+/// Has all callers send so many bodies each, side by side. What was decided is shown when it ends: the
+/// work that is put off until somebody asks belongs to it.
 ///
 /// # Errors
 /// When a request is not answered as it should be.
@@ -202,7 +222,7 @@ pub(super) async fn pass(
     share: usize,
     way: Way,
 ) -> anyhow::Result<(Vec<Caller>, Passed)> {
-    let (cpu, began) = (cpu_time(), Instant::now());
+    let (cpu, threads, began) = (cpu_time(), thread_times(), Instant::now());
     let running: Vec<_> =
         callers.into_iter().map(|caller| tokio::spawn(caller.pass(share, way))).collect();
     let mut callers = Vec::with_capacity(running.len());
@@ -212,7 +232,14 @@ pub(super) async fn pass(
         callers.push(caller);
         all.add(&passed)?;
     }
+    if let (Way::Decide, Some(first)) = (way, callers.first_mut()) {
+        first.see().await?;
+    }
     all.elapsed = began.elapsed();
+    all.threads = thread_times();
+    for (name, time) in &mut all.threads {
+        *time -= threads.get(name).copied().unwrap_or_default().min(*time);
+    }
     all.cpu = cpu_time().zip(cpu).map(|(after, before)| after.saturating_sub(before));
     Ok((callers, all))
 }

@@ -5,7 +5,9 @@
 //! A connection has its own customers, so each customer's commands come in order, and the state at the
 //! end must be that of a plain run of the same commands.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use serde::Serialize;
@@ -51,11 +53,14 @@ struct HttpReport {
     p50_us: u64,
     p99_us: u64,
     cpu_ns_per_request: Option<f64>,
+    /// The same by kinds of threads.
+    thread_ns_per_request: BTreeMap<String, f64>,
     /// Commands that were given back, by the second.
     floor_per_second: f64,
     floor_p50_us: u64,
     floor_p99_us: u64,
     floor_cpu_ns_per_request: Option<f64>,
+    floor_thread_ns_per_request: BTreeMap<String, f64>,
     /// `per_second` by `floor_per_second`.
     ratio: f64,
     in_time: InTime,
@@ -196,6 +201,13 @@ fn report(
     let per_second = |passed: &Passed| passed.commands as f64 / passed.elapsed.as_secs_f64();
     let cpu =
         |passed: &Passed| passed.cpu.map(|cpu| cpu.as_nanos() as f64 / passed.requests as f64);
+    let threads = |passed: &Passed| {
+        let used = passed.threads.iter().filter(|(_, time)| !time.is_zero());
+        let each = |(name, time): (&String, &Duration)| {
+            (name.clone(), (time.as_nanos() as f64 / passed.requests as f64).round())
+        };
+        used.map(each).collect()
+    };
     HttpReport {
         workload: workload.as_str(),
         seed: arguments.seed,
@@ -209,10 +221,12 @@ fn report(
         p50_us: decided.latency.value_at_quantile(0.5),
         p99_us: decided.latency.value_at_quantile(0.99),
         cpu_ns_per_request: cpu(decided),
+        thread_ns_per_request: threads(decided),
         floor_per_second: per_second(echoed),
         floor_p50_us: echoed.latency.value_at_quantile(0.5),
         floor_p99_us: echoed.latency.value_at_quantile(0.99),
         floor_cpu_ns_per_request: cpu(echoed),
+        floor_thread_ns_per_request: threads(echoed),
         ratio: per_second(decided) / per_second(echoed),
         in_time: InTime {
             requests: in_time.requests,
