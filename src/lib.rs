@@ -30,9 +30,11 @@
 //! 6. **Rows.** The [`projector`] follows the journal, judges by the same rule, takes the facts out of
 //!    each decision ([`Facts::of`]), folds them ([`projection::Projection`]), and commits rows and
 //!    position in one transaction ([`Store::commit`]).
-//! 7. **Answered.** The owner's [`inbox::Answer`] has the position of the decision. The gateway waits
-//!    until the read models have come so far ([`Queries::reached`]), asks them for the customer
-//!    ([`Queries::customer`]), and sends the document: the caller reads its own write.
+//! 7. **Answered.** The owner's [`inbox::Answer`] has the position of the decision. The gateway asks the
+//!    read models for the customer ([`Queries::customer`]), once they have come so far
+//!    ([`Queries::reached`]), and sends the document: the caller reads its own write. Where all questions
+//!    come through one process, an answer that shows no rows does not wait for them; each later question
+//!    does ([`gateway::Waits`]), and the projector gathers what nobody waits for.
 //!
 //! # Rules that span customers
 //!

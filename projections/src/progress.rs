@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tallybook_events::ids::{Partition, Position};
 use tokio::sync::oneshot;
@@ -17,6 +17,27 @@ pub const MAX_WAITERS: usize = 65_536;
 /// How far each partition has come. Whoever moves the rows publishes it, after their transaction.
 pub struct Progress {
     partitions: Vec<Reached>,
+    demand: Demand,
+}
+
+/// Whether anybody waits, for whoever moves the rows.
+#[derive(Default)]
+struct Demand {
+    state: Mutex<Demanded>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Demanded {
+    waiting: usize,
+    /// Nobody pauses any more.
+    hurried: bool,
+}
+
+impl Demand {
+    fn lock(&self) -> MutexGuard<'_, Demanded> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[derive(Default)]
@@ -33,6 +54,7 @@ struct Waiters {
 
 /// Takes a waiter off the list when it is answered, or gives up.
 struct Waiting<'a> {
+    demand: &'a Demand,
     reached: &'a Reached,
     key: (u64, u64),
 }
@@ -40,6 +62,7 @@ struct Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.reached.lock().by_seq.remove(&self.key);
+        self.demand.lock().waiting -= 1;
     }
 }
 
@@ -56,7 +79,8 @@ impl Reached {
 impl Progress {
     /// Begins before the first record of each partition.
     pub fn new(partitions: u32) -> Self {
-        Self { partitions: (0..partitions).map(|_| Reached::default()).collect() }
+        let partitions = (0..partitions).map(|_| Reached::default()).collect();
+        Self { partitions, demand: Demand::default() }
     }
 
     /// Tells that the rows have come to a position, and wakes those who wait for it.
@@ -101,14 +125,36 @@ impl Progress {
             let key = (position.seq, waiters.came);
             let (tell, told) = oneshot::channel();
             waiters.by_seq.insert(key, tell);
-            (Waiting { reached, key }, told)
+            self.demand.lock().waiting += 1;
+            (Waiting { demand: &self.demand, reached, key }, told)
         };
+        self.demand.changed.notify_all();
         let answer = tokio::time::timeout(timeout, told).await;
         drop(waiting);
         match answer {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(ReadError::Behind),
         }
+    }
+
+    /// Pauses until somebody waits for a position, or until the moment: for whoever moves the rows and
+    /// would rather move many at a time. Blocks.
+    pub fn pause(&self, until: Instant) {
+        let mut demanded = self.demand.lock();
+        while demanded.waiting == 0 && !demanded.hurried {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let woken = self.demand.changed.wait_timeout(demanded, left);
+            demanded = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Ends a pause, and lets nobody pause any more.
+    pub fn hurry(&self) {
+        self.demand.lock().hurried = true;
+        self.demand.changed.notify_all();
     }
 
     fn partition(&self, partition: Partition) -> Option<&Reached> {
@@ -152,6 +198,29 @@ mod tests {
         assert!(matches!(waited, (Ok(()), Ok(()), Err(ReadError::Behind))), "{waited:?}");
         assert_eq!(progress.positions(), [at(0, 0), at(1, 6)]);
         assert!(progress.partitions.iter().all(|reached| reached.lock().by_seq.is_empty()));
+    }
+
+    #[tokio::test]
+    async fn a_pause_ends_when_somebody_waits() {
+        let progress = std::sync::Arc::new(Progress::new(1));
+        let paused = {
+            let progress = std::sync::Arc::clone(&progress);
+            std::thread::spawn(move || {
+                progress.pause(Instant::now() + Duration::from_hours(1));
+                progress.publish(at(0, 1));
+            })
+        };
+        assert!(progress.reached(at(0, 1), SOON).await.is_ok());
+        paused.join().unwrap();
+        assert_eq!(progress.demand.lock().waiting, 0);
+    }
+
+    #[test]
+    fn a_pause_ends_in_time_or_when_it_is_told_to() {
+        let progress = Progress::new(1);
+        progress.pause(Instant::now() + Duration::from_millis(1));
+        progress.hurry();
+        progress.pause(Instant::now() + Duration::from_hours(1));
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! How far decisions have come that nobody waited to see: whoever asks for them later waits then.
+//! How far decisions have come that nobody waited to see: whoever asks later waits then.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

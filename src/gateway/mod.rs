@@ -46,6 +46,7 @@ mod answer;
 mod reason;
 mod submit;
 mod kept;
+mod up_to_date;
 mod contract;
 mod headers;
 mod openapi;
@@ -73,6 +74,19 @@ pub struct Gateway {
     pub clock: SharedClock,
     /// How long it waits.
     pub timeouts: Timeouts,
+    /// Where it waits so that callers read what they wrote.
+    pub waits: Waits,
+}
+
+/// Where a gateway waits until the read models show what was decided, so that callers read what they
+/// wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waits {
+    /// Before a decision is answered: the caller may read through another process next.
+    AtTheAnswer,
+    /// Before a question is answered: all questions come through this process, which knows what it has
+    /// answered.
+    AtTheQuestion,
 }
 
 impl fmt::Debug for Gateway {
@@ -111,12 +125,17 @@ pub(crate) struct Core {
     keys: limits::KeyLimits,
     /// One permit for each request that may be served at once.
     room: Semaphore,
-    kept: kept::Kept,
+    kept: Arc<kept::Kept>,
 }
 
 impl Core {
     fn new(gateway: Gateway) -> Arc<Self> {
         let (keys, room) = (limits::KeyLimits::default(), Semaphore::new(MAX_REQUESTS));
-        Arc::new(Self { gateway, keys, room, kept: kept::Kept::default() })
+        let kept = Arc::new(kept::Kept::default());
+        let gateway = match gateway.waits {
+            Waits::AtTheAnswer => gateway,
+            Waits::AtTheQuestion => up_to_date::asking(gateway, &kept),
+        };
+        Arc::new(Self { gateway, keys, room, kept })
     }
 }

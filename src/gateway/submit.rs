@@ -6,8 +6,11 @@ use tallybook_events::decision::{Accepted, Outcome, Rejection};
 use tallybook_events::ids::{CommandId, CustomerRef, Position, Scope};
 use tallybook_projections::queries::{AsOf, CommandOutcome, ReadError};
 
-use super::Core;
+use super::{Core, Gateway, Waits};
 use crate::inbox::{Answer, Delivered, InboxError};
+
+/// Decisions of a partition that the read models may be behind before answers wait for them.
+const MAX_BEHIND: u64 = 4_096;
 
 /// What a decision came to.
 #[derive(Debug, Clone, Copy)]
@@ -111,7 +114,25 @@ impl Core {
         &self,
         commands: Vec<Command>,
     ) -> Vec<Result<Answer, InboxError>> {
-        self.gateway.inbox.submit(commands, self.gateway.timeouts.decision).await
+        let answers = self.gateway.inbox.submit(commands, self.gateway.timeouts.decision).await;
+        if self.gateway.waits == Waits::AtTheQuestion {
+            for position in answers.iter().flatten().filter_map(|answer| answer.position) {
+                self.kept.note(position);
+                self.keep_up(position).await;
+            }
+        }
+        answers
+    }
+
+    /// Waits while the read models are so far behind a decision that questions would wait for long.
+    async fn keep_up(&self, Position { partition, seq }: Position) {
+        let Some(seq) = seq.checked_sub(MAX_BEHIND) else { return };
+        let Gateway { queries, timeouts, .. } = &self.gateway;
+        if let Err(error) = queries.reached(Position { partition, seq }, timeouts.read_model).await
+        {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "the read models do not keep up");
+        }
     }
 
     /// Hands commands over, in their order, and waits until they are kept, not until they are shown.
@@ -146,11 +167,14 @@ impl Core {
         queries.command(scope, command_id).await
     }
 
-    /// Waits until the read models show these decisions.
+    /// Waits until the read models show these decisions; where questions wait, that is left to them.
     pub(crate) async fn shown(
         &self,
         positions: impl IntoIterator<Item = Position>,
     ) -> Result<(), ReadError> {
+        if self.gateway.waits == Waits::AtTheQuestion {
+            return Ok(());
+        }
         let mut last: Vec<Position> = Vec::new();
         for position in positions {
             match last.iter_mut().find(|last| last.partition == position.partition) {
@@ -164,7 +188,7 @@ impl Core {
         Ok(())
     }
 
-    /// Waits until the read models show these decisions. If that takes too long, so be it: the
+    /// Waits until the read models show these decisions, as [`Self::shown`]. If that takes too long, so be it: the
     /// decisions stand.
     pub(crate) async fn try_shown(&self, answers: impl IntoIterator<Item = &Answer>) {
         let accepted = |answer: &&Answer| matches!(answer.outcome, Outcome::Accepted(_));

@@ -27,7 +27,7 @@ use tallybook_projections::queries::{
 use tallybook_projections::spend::{SpendStats, Spending};
 use tower::ServiceExt;
 
-use super::{Gateway, Operations, Timeouts, router};
+use super::{Gateway, Operations, Timeouts, Waits, router};
 use crate::clock::FixedClock;
 use crate::inbox::{Answer, Inbox, InboxError};
 use crate::keys::{
@@ -332,6 +332,16 @@ impl Fixture {
         queries: FakeQueries,
         timeouts: Timeouts,
     ) -> Self {
+        Self::waiting(decide, queries, timeouts, Waits::AtTheAnswer)
+    }
+
+    /// Makes a gateway that waits somewhere.
+    pub(crate) fn waiting(
+        decide: impl Fn(&Command) -> Reply + Send + Sync + 'static,
+        queries: FakeQueries,
+        timeouts: Timeouts,
+        waits: Waits,
+    ) -> Self {
         let (asked, gate) = (Mutex::default(), tokio::sync::Mutex::default());
         let inbox = Arc::new(FakeInbox { decide: Box::new(decide), gate, asked });
         let queries = Arc::new(queries);
@@ -342,6 +352,7 @@ impl Fixture {
             keys: keys.clone(),
             clock: Arc::new(FixedClock::new(NOW.parse().unwrap())),
             timeouts,
+            waits,
         };
         let operations = Operations {
             ready: Arc::new(|| Ok(())),

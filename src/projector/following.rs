@@ -1,4 +1,4 @@
-//! The loop: what waits is folded in one transaction, without waiting for more.
+//! The loop: what waits is folded in one transaction, at once or gathered for a while ([`Pace`]).
 
 use std::error::Error;
 use std::sync::Arc;
@@ -13,11 +13,13 @@ use tallybook_projections::store::{Batch, Store, StoreError};
 
 use super::judged::{Halted, Readers};
 use super::lag::Lag;
-use super::{ProjectorState, ProjectorStatus};
+use super::{Pace, ProjectorState, ProjectorStatus};
 use crate::journal::{Follower, Journal, JournalError, Stored};
 
 /// Most records that are folded in one transaction.
 const MAX_RECORDS: usize = 2_048;
+/// Most transactions that fold what was gathered when it is told to stop.
+const LAST_FOLDS: usize = 16;
 /// How long to wait for records before looking whether to stop.
 const LOOK_UP: Duration = Duration::from_millis(100);
 /// How often the lag is measured.
@@ -34,6 +36,7 @@ pub(super) struct Following {
     pub(super) journal: Arc<dyn Journal>,
     pub(super) store: Box<dyn Store>,
     pub(super) progress: Arc<Progress>,
+    pub(super) pace: Pace,
     pub(super) stop: Arc<AtomicBool>,
     pub(super) status: ProjectorStatus,
     pub(super) lag: Lag,
@@ -164,7 +167,8 @@ impl Following {
         let mut follower = self.journal.follow(from)?;
         let mut measured: Option<Instant> = None;
         loop {
-            if past(&readers, &ends) {
+            let up_to_date = past(&readers, &ends);
+            if up_to_date {
                 self.up_to_date(*folded);
             }
             if measured.is_none_or(|at| at.elapsed() >= MEASURE_EVERY) {
@@ -173,12 +177,42 @@ impl Following {
                 measured = Some(Instant::now());
             }
             if self.stop.load(Ordering::Acquire) {
-                return Ok(());
+                return if up_to_date {
+                    self.fold_last(&mut readers, &mut *follower)
+                } else {
+                    Ok(())
+                };
             }
             let stored = next(&mut *follower)?;
+            let began = Instant::now();
             self.fold(&mut readers, &stored)?;
             *folded |= !stored.is_empty();
+            if let Pace::Gathering(span) = self.pace
+                && up_to_date
+                && (1..MAX_RECORDS).contains(&stored.len())
+            {
+                self.progress.pause(began + span);
+            }
         }
+    }
+
+    /// Folds what was gathered: nobody does while this process is not there.
+    fn fold_last(
+        &mut self,
+        readers: &mut Readers,
+        follower: &mut dyn Follower,
+    ) -> Result<(), Ended> {
+        if self.pace == Pace::AtOnce {
+            return Ok(());
+        }
+        for _ in 0..LAST_FOLDS {
+            let stored = follower.next(MAX_RECORDS, Duration::ZERO)?;
+            if stored.is_empty() {
+                break;
+            }
+            self.fold(readers, &stored)?;
+        }
+        Ok(())
     }
 
     /// Folds records and tells that it has.

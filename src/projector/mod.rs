@@ -2,7 +2,7 @@
 //! the read models, and tells how far they have come.
 //!
 //! - `judged`: from stored records to what is folded, or to the reason why it must not go on.
-//! - `following`: the loop: what waits is folded in one transaction, without waiting for more.
+//! - `following`: the loop: what waits is folded in one transaction.
 //! - `lag`: how far the rows are behind, in records and in seconds.
 //! - [`rebuild`](mod@rebuild): the same from the first record on, beside the live rows.
 //!
@@ -12,6 +12,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use tallybook_projections::progress::Progress;
 use tallybook_projections::store::Store;
@@ -43,6 +44,16 @@ pub enum ProjectorState {
     Halted(String),
     /// It was told to stop.
     Stopped,
+}
+
+/// When what has come is folded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// At once: somebody may wait for it who cannot say so here.
+    AtOnce,
+    /// As soon as somebody waits for it, but at the latest so long after the last fold began. Many records
+    /// that are folded together cost less than one by one.
+    Gathering(Duration),
 }
 
 /// How the projector does, for all to see.
@@ -79,12 +90,14 @@ impl ProjectorStatus {
 pub struct Projector {
     stop: Arc<AtomicBool>,
     status: ProjectorStatus,
+    progress: Arc<Progress>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Projector {
     /// Starts to fold all partitions of a journal into a store. `progress` is told of each position
-    /// once answers are true for it; `clock` says for how long what is not folded waits.
+    /// once answers are true for it, and knows who waits; `clock` says for how long what is not folded
+    /// waits.
     ///
     /// # Errors
     /// When the system gives no thread.
@@ -93,6 +106,7 @@ impl Projector {
         store: Box<dyn Store>,
         progress: Arc<Progress>,
         clock: SharedClock,
+        pace: Pace,
     ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let status = ProjectorStatus(Arc::new(Mutex::new(ProjectorState::CatchingUp)));
@@ -100,13 +114,14 @@ impl Projector {
             lag: lag::Lag::new(Arc::clone(&journal), clock),
             journal,
             store,
-            progress,
+            progress: Arc::clone(&progress),
+            pace,
             stop: Arc::clone(&stop),
             status: status.clone(),
         };
         let thread =
             thread::Builder::new().name("projector".into()).spawn(move || following.run())?;
-        Ok(Self { stop, status, thread: Some(thread) })
+        Ok(Self { stop, status, progress, thread: Some(thread) })
     }
 
     /// Gives how it does, now and later.
@@ -114,7 +129,8 @@ impl Projector {
         self.status.clone()
     }
 
-    /// Tells it to stop and waits until it has: what it was folding is committed or not there.
+    /// Tells it to stop and waits until it has: what it was folding is committed or not there, and what it
+    /// gathered is folded.
     pub fn stop(self) {
         drop(self);
     }
@@ -123,6 +139,7 @@ impl Projector {
 impl Drop for Projector {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
+        self.progress.hurry();
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
             // A panic of the thread was told when it happened.

@@ -13,7 +13,7 @@ use crate::cli::models::Models as Kept;
 use crate::clock::SystemClock;
 use crate::journal::Journal;
 use crate::projector::rebuild::rebuild;
-use crate::projector::{Projector, ProjectorState};
+use crate::projector::{Pace, Projector, ProjectorState};
 
 /// How long the projector may take to come to the end of the journal.
 const PATIENCE: Duration = Duration::from_mins(10);
@@ -52,6 +52,7 @@ fn fold_and_rebuild(journal: &Arc<dyn Journal>, kept: &Kept) -> anyhow::Result<M
         kept.store()?,
         Arc::new(Progress::new(journal.partitions())),
         Arc::new(SystemClock),
+        Pace::AtOnce,
     )?;
     let status = projector.status();
     while status.state() != ProjectorState::Following {

@@ -10,7 +10,7 @@ use tallybook_projections::queries::Queries;
 use super::part::Part;
 use crate::cli::log::Log;
 use crate::clock::SharedClock;
-use crate::gateway::{Gateway, Ready, Timeouts};
+use crate::gateway::{Gateway, Ready, Timeouts, Waits};
 use crate::inbox::kafka::KafkaInbox;
 use crate::inbox::local::LocalInbox;
 use crate::inbox::{Inbox, Lanes};
@@ -55,7 +55,11 @@ impl Entrance {
         clock: SharedClock,
     ) -> Gateway {
         let inbox = self.inbox();
-        Gateway { inbox, queries, keys, clock, timeouts: Timeouts::default() }
+        let waits = match self {
+            Self::Local(_) => Waits::AtTheQuestion,
+            Self::Kafka(_) => Waits::AtTheAnswer,
+        };
+        Gateway { inbox, queries, keys, clock, timeouts: Timeouts::default(), waits }
     }
 }
 

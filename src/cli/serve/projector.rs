@@ -1,6 +1,7 @@
 //! The role of the projector: it keeps the read models up to date.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use tallybook_projections::progress::Progress;
@@ -10,7 +11,11 @@ use super::part::Part;
 use crate::cli::log::Log;
 use crate::clock::SharedClock;
 use crate::gateway::Ready;
-use crate::projector::{Projector, ProjectorState};
+use crate::projector::{Pace, Projector, ProjectorState};
+
+/// How far apart folds are while nobody waits for one, at most: so long the rows may be behind for who
+/// reads them without asking the gateway.
+const GATHER: Duration = Duration::from_millis(100);
 
 /// Starts to fold the journal into the read models.
 pub(super) fn start(
@@ -19,7 +24,10 @@ pub(super) fn start(
     progress: Arc<Progress>,
     clock: &SharedClock,
 ) -> anyhow::Result<Folding> {
-    let started = Projector::start(Arc::clone(&log.journal), store, progress, Arc::clone(clock));
+    // Who reads elsewhere cannot say here that it waits.
+    let pace = if log.kafka.is_some() { Pace::AtOnce } else { Pace::Gathering(GATHER) };
+    let journal = Arc::clone(&log.journal);
+    let started = Projector::start(journal, store, progress, Arc::clone(clock), pace);
     Ok(Folding(started.context("cannot start the projector")?))
 }
 

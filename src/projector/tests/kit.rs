@@ -26,7 +26,7 @@ use uuid::Uuid;
 use crate::clock::SystemClock;
 use crate::journal::memory::MemoryJournal;
 use crate::journal::{Appender, Bounds, DeliverySink, Follower, Journal, JournalError, Stored};
-use crate::projector::{Projector, ProjectorState};
+use crate::projector::{Pace, Projector, ProjectorState};
 
 pub(super) const PARTITIONS: u32 = 2;
 pub(super) const SOON: Duration = Duration::from_secs(20);
@@ -185,8 +185,17 @@ impl Bench {
     }
 
     pub(super) fn start_with(&self, journal: Arc<dyn Journal>, store: Box<dyn Store>) -> Projector {
-        let clock = Arc::new(SystemClock);
-        Projector::start(journal, store, Arc::clone(&self.progress), clock).unwrap()
+        self.start_at(journal, store, Pace::AtOnce)
+    }
+
+    pub(super) fn start_at(
+        &self,
+        journal: Arc<dyn Journal>,
+        store: Box<dyn Store>,
+        pace: Pace,
+    ) -> Projector {
+        let (progress, clock) = (Arc::clone(&self.progress), Arc::new(SystemClock));
+        Projector::start(journal, store, progress, clock, pace).unwrap()
     }
 
     pub(super) async fn reached(&self, position: Position) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tallybook_events::chain::Checkpoint;
 use tallybook_events::ids::{Partition, Position};
@@ -11,7 +12,7 @@ use tallybook_projections::store::{Batch, Store as _};
 
 use self::kit::{Absent, Bench, Moody, created, id, named, wait_for};
 use super::rebuild::{RebuildProgress, rebuild};
-use super::{Projector, ProjectorState};
+use super::{Pace, Projector, ProjectorState};
 use crate::journal::Journal as _;
 use crate::journal::memory::MemoryJournal;
 
@@ -46,6 +47,25 @@ async fn it_folds_what_is_there_and_what_comes() {
     projector.stop();
     assert_eq!(status.state(), ProjectorState::Stopped);
     assert_eq!(status.ready(), Err("the projector has stopped".into()));
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_is_gathered_until_somebody_does_or_it_stops() {
+    let bench = Bench::new();
+    let [mut one, mut two] = bench.owners();
+    let (journal, store) = (Arc::new(bench.journal.clone()), Box::new(bench.store()));
+    let projector = bench.start_at(journal, store, Pace::Gathering(Duration::from_hours(1)));
+    // The first is folded at once, however long folds are apart; then somebody waits each time.
+    for version in 0..20 {
+        let event = if version == 0 { created("acme") } else { named(&version.to_string()) };
+        let position = one.decide("acme", version, &[event]);
+        bench.reached(position).await;
+    }
+    let other = two.decide("other", 0, &[created("other")]);
+    projector.stop();
+    assert_eq!(bench.progress.positions(), [one.position(), other]);
+    assert_eq!(bench.read("acme").await, Some((20, Some("19".into()))));
+    assert_eq!(bench.read("other").await, Some((1, None)));
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use tallybook::journal::Journal;
 use tallybook::journal::sqlite::{Options, SqliteJournal};
 use tallybook::keys::sqlite::SqliteKeys;
 use tallybook::processor::{Processor, ProcessorConfig};
-use tallybook::projector::Projector;
+use tallybook::projector::{Pace, Projector};
 use tallybook_events::command::{self, Claim, CommandBody, EdgeClaim};
 use tallybook_events::customer::EdgeClaimed;
 use tallybook_events::decision::RejectionCode;
@@ -214,8 +214,9 @@ pub(super) async fn serve(broken: Broken, data: &Path) {
     let store = SqliteStore::open(data).expect("the read models open");
     let queries = SqliteQueries::open(data, Arc::clone(&progress)).expect("the read models open");
     let clock: SharedClock = Arc::new(SystemClock);
+    let pace = Pace::Gathering(Duration::from_millis(100));
     let projector =
-        Projector::start(Arc::clone(&journal), Box::new(store), progress, Arc::clone(&clock))
+        Projector::start(Arc::clone(&journal), Box::new(store), progress, Arc::clone(&clock), pace)
             .expect("there are threads");
     let processor = Processor::start(ProcessorConfig {
         journal,
@@ -245,6 +246,7 @@ pub(super) async fn serve(broken: Broken, data: &Path) {
         keys: Arc::new(SqliteKeys::open(&data.join("keys.db")).expect("the keys open")),
         clock,
         timeouts: gateway::Timeouts::default(),
+        waits: gateway::Waits::AtTheQuestion,
     };
     let recorder = gateway::Operations::recorder().build_recorder();
     until_async("owners and rows", || {
