@@ -1,7 +1,7 @@
 //! Customers: how each one stands now.
 
 use serde::{Deserialize, Serialize};
-use tallybook_events::customer::entitlements::EntitlementFacts;
+use tallybook_events::customer::entitlements::{Counted, EntitlementFacts};
 use tallybook_events::customer::{
     BillingControls, Budget, Contract, Corrected, CustomerCreated, CustomerDocument, Identity,
     Policy, Profile, Status, UsageRecorded, UsageSummary,
@@ -37,6 +37,9 @@ pub struct CustomerRow {
     /// Plans, purchases, grants and flags, if there ever were any. No part of the document.
     pub entitlements: Option<Box<EntitlementFacts>>,
 }
+
+/// Of a customer to whom nothing was granted.
+static NO_ENTITLEMENTS: EntitlementFacts = EntitlementFacts::NONE;
 
 /// The groups of the customer document, kept as one JSON text.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -113,6 +116,17 @@ impl CustomerRow {
             (None, Status::Active) => "active",
             (None, Status::Suspended) => "suspended",
         }
+    }
+
+    /// Gives what usage of the customer is counted for.
+    pub fn counted(&self) -> Counted<'_> {
+        let facts = self.entitlements.as_deref().unwrap_or(&NO_ENTITLEMENTS);
+        Counted::new(facts, &self.groups.billing_controls)
+    }
+
+    /// Tells whether usage of the customer may be counted for anything.
+    pub(crate) const fn counts_usage(&self) -> bool {
+        self.entitlements.is_some() || self.groups.billing_controls.usage_limits.is_some()
     }
 
     /// Gives the customer document with what was used.

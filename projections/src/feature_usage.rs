@@ -1,10 +1,11 @@
-//! Feature usage: what a customer used of each feature that it has grants of, in segments within which
-//! no grant and no window of one begins or ends. Balances are reckoned of it when they are asked for.
+//! Feature usage: what a customer used of each feature that it has grants or usage limits of, in segments
+//! within which no grant and no window of one begins or ends. Balances, and what is used of limits, are
+//! reckoned of it when they are asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use tallybook_events::customer::UsageRecorded;
-use tallybook_events::customer::entitlements::{EntitlementFacts, Segment, Segments};
+use tallybook_events::customer::entitlements::{Counted, Segment, Segments};
 use tallybook_events::event::Event;
 use tallybook_events::ids::Meter;
 use tallybook_events::time::Timestamp;
@@ -44,8 +45,8 @@ pub struct FeatureWrites<'a> {
     pub changed: Vec<Segment>,
 }
 
-/// Tells whether an event changes what a customer is entitled to.
-pub(crate) const fn is_about_entitlements(event: &Event) -> bool {
+/// Tells whether an event may change what usage is counted for.
+pub(crate) const fn changes_what_counts(event: &Event) -> bool {
     matches!(
         event,
         Event::PlanAttached(_)
@@ -56,22 +57,24 @@ pub(crate) const fn is_about_entitlements(event: &Event) -> bool {
             | Event::GrantRevoked(_)
             | Event::FlagSet(_)
             | Event::FlagCleared(_)
+            | Event::BillingControlsSet(_)
     )
 }
 
 impl FeatureUsage {
-    /// Folds facts. `before` and `after` are the entitlements before and after them.
+    /// Folds facts. `before` are the features that were counted before them, `after` is what is counted
+    /// after them.
     ///
     /// # Errors
     /// When something that is stored cannot be read. The fold is then of no use any more.
     pub fn apply<S: LedgerSource>(
         &mut self,
         before: &[Meter],
-        after: &EntitlementFacts,
+        after: Counted<'_>,
         facts: &Facts<'_>,
         source: &mut S,
     ) -> Result<(), S::Error> {
-        if facts.facts.iter().any(|fact| is_about_entitlements(&fact.event)) {
+        if facts.facts.iter().any(|fact| changes_what_counts(&fact.event)) {
             self.fit(before, after, source)?;
         }
         for fact in &facts.facts {
@@ -86,7 +89,7 @@ impl FeatureUsage {
     fn fit<S: LedgerSource>(
         &mut self,
         before: &[Meter],
-        after: &EntitlementFacts,
+        after: Counted<'_>,
         source: &mut S,
     ) -> Result<(), S::Error> {
         for gone in before.iter().filter(|feature| !after.counts(feature)) {
@@ -94,7 +97,7 @@ impl FeatureUsage {
             self.features.insert(gone.clone(), held);
         }
         for feature in after.features() {
-            let grants = after.grants_of(feature);
+            let grants = after.cuts(feature);
             let known = before.contains(feature);
             if known && self.held(feature, source)?.segments.fit(grants.clone()) {
                 continue;
@@ -109,21 +112,21 @@ impl FeatureUsage {
     /// Counts a report, and no longer what it corrects.
     fn count<S: LedgerSource>(
         &mut self,
-        entitled: &EntitlementFacts,
+        counted: Counted<'_>,
         recorded: &UsageRecorded,
         source: &mut S,
     ) -> Result<(), S::Error> {
         if let Some(corrected) = &recorded.corrects
-            && entitled.counts(&corrected.meter)
+            && counted.counts(&corrected.meter)
         {
             let held = self.held(&corrected.meter, source)?;
             let quantity = corrected.quantity.trillionths();
             let changed = held.segments.take(corrected.occurred_at, quantity);
             held.changed.extend(changed.map(|segment| segment.start));
         }
-        if entitled.counts(&recorded.meter) {
+        if counted.counts(&recorded.meter) {
             let held = self.held(&recorded.meter, source)?;
-            let grants = entitled.grants_of(&recorded.meter);
+            let grants = counted.cuts(&recorded.meter);
             let quantity = recorded.quantity.trillionths();
             let changed = held.segments.add(recorded.occurred_at, quantity, grants);
             held.changed.extend(changed.map(|segment| segment.start));

@@ -1,7 +1,6 @@
 //! One customer while it is folded: its row and its ledger, from one decision to the next.
 
 use tallybook_events::customer::CustomerDocument;
-use tallybook_events::customer::entitlements::EntitlementFacts;
 use tallybook_events::ids::Meter;
 use tallybook_events::time::Timestamp;
 
@@ -52,19 +51,12 @@ impl CustomerFold {
         for change in PeriodUsage::apply(&mut budget, facts) {
             self.ledger.make(&change, source)?;
         }
-        let entitled =
-            |row: &Option<CustomerRow>| row.as_ref().is_some_and(|row| row.entitlements.is_some());
-        let counted: Vec<Meter> = match self.row.as_ref().and_then(|row| row.entitlements.as_ref())
-        {
-            Some(entitlements) => entitlements.features().into_iter().cloned().collect(),
-            None => Vec::new(),
-        };
-        let before = entitled(&self.row);
+        let features = |row: &CustomerRow| row.counted().features().into_iter().cloned().collect();
+        let before: Vec<Meter> = self.row.as_ref().map(features).unwrap_or_default();
         let changed = Customers::apply(&mut self.row, facts).into_iter().max();
-        if before || entitled(&self.row) {
-            let nothing = EntitlementFacts::default();
-            let after = self.row.as_ref().and_then(|row| row.entitlements.as_deref());
-            self.features.apply(&counted, after.unwrap_or(&nothing), facts, source)?;
+        if let Some(row) = self.row.as_ref().filter(|row| !before.is_empty() || row.counts_usage())
+        {
+            self.features.apply(&before, row.counted(), facts, source)?;
         }
         self.change = self.change.max(changed.unwrap_or_default());
         Ok(())

@@ -20,6 +20,7 @@ pub mod told;
 pub mod spend;
 pub mod check;
 mod merchants;
+mod history;
 pub mod queries;
 pub mod progress;
 pub mod digest;

@@ -292,12 +292,14 @@ pub trait Queries: Send + Sync + 'static {
         at: Timestamp,
     ) -> Result<Option<Spending>, ReadError>;
 
-    /// Gives what a customer of a scope is entitled to at a moment, archived ones by id only. Nothing
-    /// when there is no such customer; what no command has set is empty.
+    /// Gives what a customer of a scope is entitled to, or was, archived ones by id only; `now` is the
+    /// moment from which a version is looked at. Nothing when there is no such customer (or there was
+    /// none yet); what no command has set is empty.
     async fn entitlements(
         &self,
         scope: &Scope,
         customer: &CustomerRef,
+        as_of: AsOf,
         now: Timestamp,
     ) -> Result<Option<Entitlements>, ReadError>;
 

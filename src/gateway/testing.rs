@@ -140,6 +140,7 @@ impl Queries for FakeQueries {
         &self,
         scope: &Scope,
         customer: &CustomerRef,
+        _: AsOf,
         _: Timestamp,
     ) -> Result<Option<Entitlements>, ReadError> {
         Ok(self.find(scope, customer).map(|_| Entitlements::default()))

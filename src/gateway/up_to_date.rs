@@ -76,9 +76,10 @@ impl Queries for UpToDate {
         &self,
         scope: &Scope,
         customer: &CustomerRef,
+        as_of: AsOf,
         now: Timestamp,
     ) -> Result<Option<Entitlements>, ReadError> {
-        self.now().await?.entitlements(scope, customer, now).await
+        self.now().await?.entitlements(scope, customer, as_of, now).await
     }
 
     async fn customers(

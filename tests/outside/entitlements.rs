@@ -44,11 +44,57 @@ async fn what_no_command_has_set_is_empty() {
     let server = Server::start().await;
     let client = server.client();
     client.post("/api/v1/customers", &json!({"key": "acme"})).await.expect(201);
-    let nothing = json!({"subscriptions": [], "purchases": [], "balances": {}, "flags": {}});
+    let nothing = json!({"subscriptions": [], "purchases": [], "balances": {}, "flags": {},
+        "usage_limits": []});
     assert_eq!(client.get(ACME).await.expect(200), nothing);
     let nobody = client.get("/api/v1/customers/nobody/entitlements").await;
     assert_eq!((nobody.status, &nobody.json()["code"]), (404, &json!("unknown_customer")));
     assert_eq!(client.get(&format!("{ACME}?as_of=now")).await.status, 400);
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entitlements_are_told_as_of_then() {
+    let server = Server::start().await;
+    let client = server.client();
+    client.post("/api/v1/customers", &json!({"key": "acme"})).await.expect(201);
+    let grant = json!({"type": "GrantBalance", "customer": {"key": "acme"}, "grant": {
+        "grant_id": "g", "feature_id": "messages", "included": 100,
+        "starts_at": "2026-01-01T00:00:00Z"}});
+    client.post("/api/v1/commands", &grant).await.expect(200);
+    used(&client, "r1", "2026-01-02T00:00:00Z", 60).await;
+    let limits = json!({"billing_controls": {"usage_limits": [
+        {"feature_id": "messages", "limit": 50, "interval": "year", "anchor": "utc"}]}});
+    let changed = client.patch("/api/v1/customers/acme", &limits).await.expect(200);
+    used(&client, "r2", "2026-01-03T00:00:00Z", 10).await;
+    let told = async |query: &str| {
+        let told = client.get(&format!("{ACME}?{query}")).await.expect(200);
+        (told["balances"]["messages"]["usage"].clone(), told["usage_limits"].clone())
+    };
+    assert_eq!(told("version=1").await, (json!(null), json!([])));
+    assert_eq!(told("version=2").await, (json!("0"), json!([])));
+    assert_eq!(told("version=3").await, (json!("60"), json!([])));
+    let then = format!("as_of={}", changed["updated_at"].as_str().expect("a time"));
+    let (usage, limits) = told(&then).await;
+    assert_eq!((usage, limits[0]["limit"]["limit"].clone()), (json!("60"), json!("50")));
+    let far = client.get(&format!("{ACME}?as_of=2999-01-01T00:00:00Z")).await.expect(200);
+    let window = json!({"start": "2999-01-01T00:00:00Z", "end": "3000-01-01T00:00:00Z"});
+    assert_eq!(
+        far["usage_limits"],
+        json!([{"limit": {"feature_id": "messages",
+        "enabled": true, "limit": "50", "interval": "year", "anchor": "utc"},
+        "window": window, "usage": "0"}])
+    );
+    assert_eq!(far["balances"]["messages"]["usage"], "70");
+    for (query, status) in [
+        ("version=99", 404),
+        ("as_of=2020-01-01T00:00:00Z", 404),
+        ("version=x", 400),
+        ("as_of=now", 400),
+        ("version=1&as_of=2026-01-01T00:00:00Z", 400),
+    ] {
+        assert_eq!(client.get(&format!("{ACME}?{query}")).await.status, status, "{query}");
+    }
     server.stop();
 }
 
@@ -88,6 +134,7 @@ async fn a_plan_with_its_balance_is_used_up_and_topped_up() {
             "rollovers": []}},
         "flags": {"advanced_workflows": {"flag_id": "cus_ent_2",
             "feature_id": "advanced_workflows", "plan_id": "pro_plan", "expires_at": null}},
+        "usage_limits": [],
     });
     assert_eq!(client.get(ACME).await.expect(200), expected);
     let timeline = client.get("/api/v1/customers/acme/timeline?order=desc&limit=2").await.json();

@@ -70,7 +70,6 @@ RULES = [
     ("FlexPrice", "Provide id as query parameter", "one of two parameters must be there"),
     ("FlexPrice", "ensure both identifiers refer to the same customer", "two must name the same one"),
     ("FlexPrice", "Please provide a valid time range", "two parameters must be in order"),
-    ("FlexPrice", "The parent customer cannot be set", "a parent must be there and have none itself"),
     ("FlexPrice", "must be less than", "a text is bounded in bytes"),
     ("Proxy", "merchant.mcc: differs from mcc", "two members must agree"),
     ("Autumn", "Only one", "one entry for each feature"),

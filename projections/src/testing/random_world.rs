@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use tallybook_events::customer::entitlements::{
-    BalanceGranted, EntitlementFacts, Grant, GrantRevoked, ResetInterval, ResetRule,
+    BalanceGranted, EntitlementFacts, Grant, GrantRevoked, Plan, PlanAttached, ResetInterval,
+    ResetRule,
 };
-use tallybook_events::customer::{Budget, UsageRecorded};
+use tallybook_events::customer::{
+    BillingControls, BillingControlsSet, Budget, LimitInterval, UsageLimit, UsageRecorded,
+};
 use tallybook_events::event::Event;
 use tallybook_events::ids::{CustomerId, Merchant, ReportId};
 use tallybook_events::money::{Amount, Total};
@@ -60,6 +63,10 @@ enum What {
     },
     /// A grant is taken back.
     Revoke(u32),
+    /// Usage limits of tokens are set.
+    Limits(Vec<LimitInterval>),
+    /// A plan is attached, whose billing cycle began so many hours ago.
+    Plan(i64),
 }
 
 /// Gives steps of any kind, mostly usage.
@@ -89,6 +96,12 @@ pub(crate) fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
     let grant = (0..3_u32, 0..50_u32, prop::option::of(reset), start, life).prop_map(
         |(which, included, reset, start, life)| What::Grant { which, included, reset, start, life },
     );
+    let interval = prop::sample::select(vec![
+        LimitInterval::Day,
+        LimitInterval::Week,
+        LimitInterval::Month,
+        LimitInterval::Year,
+    ]);
     let what = prop_oneof![
         2 => Just(What::Name),
         1 => Just(What::Tier),
@@ -100,6 +113,8 @@ pub(crate) fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
         4 => (0..50_usize, ago, 0..20_u32).prop_map(|(nth, ago, cost)| What::Correct(nth, ago, cost)),
         4 => grant,
         1 => (0..3_u32).prop_map(What::Revoke),
+        1 => prop::collection::vec(interval, 0..3).prop_map(What::Limits),
+        1 => (-20..900_i64).prop_map(What::Plan),
         6 => budget.prop_map(|(period_budget, duration, start, hours)| What::Budget {
             period_budget, duration, start, hours
         }),
@@ -119,6 +134,7 @@ pub(crate) struct Reckoned {
     /// Reports by id; those that were corrected do not count.
     pub(crate) reports: Vec<(UsageRecorded, bool)>,
     pub(crate) entitled: EntitlementFacts,
+    pub(crate) controls: BillingControls,
     /// The first report that named a merchant, and the merchant.
     pub(crate) first_merchant: Option<(ReportId, Merchant)>,
 }
@@ -172,6 +188,34 @@ impl World {
     }
 }
 
+fn limit(interval: LimitInterval) -> UsageLimit {
+    UsageLimit {
+        feature_id: "tokens".parse().expect("a meter"),
+        enabled: true,
+        limit: 100_u32.into(),
+        interval,
+        anchor: None,
+        filter: None,
+    }
+}
+
+/// A plan that is in force for five weeks.
+fn plan(number: usize, now: Timestamp, period: Timestamp) -> Plan {
+    Plan {
+        plan_id: format!("p{number}").parse().expect("a name"),
+        add_on: number.is_multiple_of(2),
+        auto_enable: false,
+        quantity: 1,
+        past_due: false,
+        started_at: now,
+        trial_ends_at: None,
+        current_period_start: Some(period),
+        current_period_end: None,
+        canceled_at: None,
+        expires_at: Some(now.plus_micros(hours(840))),
+    }
+}
+
 impl Reckoned {
     fn happen(&mut self, what: &What, now: Timestamp, events: &mut Vec<Event>) {
         match what {
@@ -189,6 +233,22 @@ impl Reckoned {
             }
             What::Refuse => {}
             What::Grant { .. } | What::Revoke(_) => self.entitle(what, now, events),
+            What::Limits(intervals) => {
+                let usage_limits = intervals.iter().map(|interval| limit(*interval)).collect();
+                let to = BillingControls {
+                    usage_limits: Some(usage_limits),
+                    ..BillingControls::default()
+                };
+                let from = std::mem::replace(&mut self.controls, to.clone());
+                let set = BillingControlsSet { from, to };
+                events.push(Event::BillingControlsSet(Box::new(set)));
+            }
+            What::Plan(ago) => {
+                let plan = plan(self.entitled.plans.len(), now, now.plus_micros(-hours(*ago)));
+                let attached = PlanAttached { plan };
+                attached.apply(&mut self.entitled, now);
+                events.push(Event::PlanAttached(attached));
+            }
             What::Use(reports) => {
                 for (ago, cost) in reports {
                     let report = self.report(now.plus_micros(-hours(*ago)), *cost);
@@ -260,6 +320,8 @@ impl Reckoned {
             | What::Refuse
             | What::Use(_)
             | What::Correct(..)
+            | What::Limits(_)
+            | What::Plan(_)
             | What::Budget { .. } => {}
         }
     }

@@ -1,8 +1,8 @@
 //! Plans and purchases: what comes with them, and when it ends.
 
 use tallybook_events::customer::entitlements::{
-    Cancellation, EntitlementFacts, Plan, PlanAsked, PlanAttached, PlanCanceled, PlanChanged,
-    PlanPatch, Purchase, PurchaseAsked, PurchaseRecorded,
+    Cancellation, EntitlementFacts, FlagAsked, GrantAsked, Plan, PlanAsked, PlanAttached,
+    PlanCanceled, PlanChanged, PlanPatch, Purchase, PurchaseAsked, PurchaseRecorded,
 };
 use tallybook_events::decision::{Rejection, RejectionCode};
 use tallybook_events::event::Event;
@@ -167,10 +167,19 @@ pub(super) fn purchase(
         return Err(invalid("/purchase/expires_at", "must be later than the start and than now"));
     }
     let (plan_id, started_at) = (purchase.plan_id.clone(), purchase.started_at);
+    let (grants, flags) = ending_with(&purchase, asked);
     events.push(Event::PurchaseRecorded(PurchaseRecorded { purchase }));
     let within = Some((&plan_id, started_at));
     let place = Place { pointer: "/purchase", within, replaces: None };
-    grants::all(facts, (&asked.grants, &asked.flags), &place, now, events)
+    grants::all(facts, (&grants, &flags), &place, now, events)
+}
+
+/// Gives what comes with a purchase: it ends with it, if it does not end before.
+fn ending_with(purchase: &Purchase, asked: &PurchaseAsked) -> (Vec<GrantAsked>, Vec<FlagAsked>) {
+    let end = |own: Option<Timestamp>| own.into_iter().chain(purchase.expires_at).min();
+    let grant = |it: &GrantAsked| GrantAsked { expires_at: end(it.expires_at), ..it.clone() };
+    let flag = |it: &FlagAsked| FlagAsked { expires_at: end(it.expires_at), ..it.clone() };
+    (asked.grants.iter().map(grant).collect(), asked.flags.iter().map(flag).collect())
 }
 
 fn check(plan: &Plan, pointer: &str) -> Result<(), Rejection> {

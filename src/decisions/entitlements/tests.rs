@@ -97,9 +97,11 @@ fn alerts(alerts: Value) -> Value {
 
 #[test]
 fn a_customer_to_whom_nothing_was_granted_has_nothing() {
-    customer()
-        .used([message("r1", NOW, 5)])
-        .entitled("", json!({"subscriptions": [], "purchases": [], "balances": {}, "flags": {}}));
+    customer().used([message("r1", NOW, 5)]).entitled(
+        "",
+        json!({"subscriptions": [], "purchases": [], "balances": {}, "flags": {},
+                "usage_limits": []}),
+    );
 }
 
 #[test]
@@ -133,6 +135,7 @@ fn a_plan_comes_with_its_grants_and_flags() {
                     "rollovers": []}},
                 "flags": {"workflows": {"flag_id": "i", "feature_id": "workflows", "plan_id": "pro",
                     "expires_at": null}},
+                "usage_limits": [],
             }),
         )
         .shows("/version", json!(4));
@@ -324,6 +327,25 @@ fn a_grant_that_is_taken_back_is_gone_and_what_was_used_of_it_stays_with_it() {
         .messages("100", "0", "100")
         .when(revoke("g"))
         .rejects("unknown_grant", Some("/grant_id"));
+}
+
+#[test]
+fn what_comes_with_a_purchase_ends_with_it() {
+    let end = "2026-03-01T00:00:00Z";
+    let grant = |id: &str, end: Value| json!({"grant_id": id, "feature_id": id, "included": 5, "expires_at": end});
+    let flag = |id: &str, end: Value| json!({"flag_id": id, "feature_id": id, "expires_at": end});
+    let (before, after) = ("2026-02-01T00:00:00Z", "2026-04-01T00:00:00Z");
+    let mut bought = customer().accepted(purchase(json!({
+        "expires_at": end,
+        "grants": [grant("a", json!(null)), grant("b", json!(before)), grant("c", json!(after))],
+        "flags": [flag("a", json!(null)), flag("b", json!(before)), flag("c", json!(after))],
+    })));
+    for (id, ends) in [("a", end), ("b", before), ("c", end)] {
+        bought = bought
+            .entitled(&format!("/balances/{id}/breakdown/0/expires_at"), json!(ends))
+            .entitled(&format!("/flags/{id}/expires_at"), json!(ends));
+    }
+    bought.at(end).entitled("/balances", json!({})).entitled("/flags", json!({}));
 }
 
 #[test]

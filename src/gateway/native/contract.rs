@@ -176,9 +176,11 @@ fn reading() -> Vec<Operation> {
         "/api/v1/customers/{customer}/entitlements",
         get(entitlements::show),
     )
-    .summary("Gives a customer's plans, purchases, balances by feature and flags, as of now.")
+    .summary("Gives a customer's plans, purchases, balances by feature, flags and usage limits.")
+    .in_query::<Timestamp>("as_of", "As they stood at that moment; not beside `version`.")
+    .in_query::<u64>("version", "As they stood after so many events; not beside `as_of`.")
     .answer::<Entitlements>(200, "What the customer is entitled to.")
-    .reply(problem(400, "A parameter is unknown."));
+    .reply(problem(400, "A parameter is unknown or malformed."));
     let check = Operation::new(
         "checkSpend",
         Method::POST,

@@ -17,13 +17,13 @@ use tallybook_events::customer::{
 use tallybook_events::decision::{Rejection, RejectionCode};
 use tallybook_events::field::{Edit, Patch};
 use tallybook_events::ids::{CustomerId, CustomerKey, CustomerRef, Environment, Tenant};
-use tallybook_projections::queries::{AsOf, CustomerFilter, ListedStatus, Page};
+use tallybook_projections::queries::{CustomerFilter, ListedStatus, Page};
 
 use super::answer::{self, mark_repeated};
 use super::asked::{Asked, check_scope};
 use super::conditions::{etag, expected_version};
 use super::later::{self, Decided};
-use super::parameters::{Name, PAGE, Parameters, customer_name};
+use super::parameters::{AS_OF, Name, PAGE, Parameters, customer_name};
 use super::problem::Problem;
 use crate::gateway::Core;
 use crate::gateway::answer::json as answer_json;
@@ -193,15 +193,7 @@ pub(crate) async fn show(
     uri: Uri,
 ) -> Result<Response, Problem> {
     caller.require(KeyScope::Read)?;
-    let parameters = Parameters::read(&uri, &[&["as_of", "version"]])?;
-    let as_of = match (parameters.get("version")?, parameters.get("as_of")?) {
-        (None, None) => AsOf::Now,
-        (Some(version), None) => AsOf::Version(version),
-        (None, Some(time)) => AsOf::Time(time),
-        (Some(_), Some(_)) => {
-            return Err(Problem::parameter("version", "cannot be there beside as_of"));
-        }
-    };
+    let as_of = Parameters::read(&uri, &[&AS_OF])?.as_of()?;
     let name = customer_name(name)?;
     let document = core.customer(caller.scope(), &name, as_of).await?;
     let document = document.ok_or_else(Problem::unknown_customer)?;

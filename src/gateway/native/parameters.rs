@@ -8,7 +8,7 @@ use axum::extract::Path;
 use axum::extract::Query;
 use axum::extract::rejection::PathRejection;
 use http::{HeaderValue, StatusCode, Uri};
-use tallybook_projections::queries::{Order, PageRequest};
+use tallybook_projections::queries::{AsOf, Order, PageRequest};
 
 use super::problem::Problem;
 use crate::gateway::customer::CustomerName;
@@ -21,6 +21,8 @@ const MAX_LIMIT: usize = 1_000;
 
 /// The parameters that every list takes.
 pub(crate) const PAGE: [&str; 3] = ["limit", "cursor", "order"];
+/// The parameters that say of when an answer is.
+pub(crate) const AS_OF: [&str; 2] = ["as_of", "version"];
 
 /// A path's last part, percent-decoded.
 pub(crate) type Name = Result<Path<String>, PathRejection>;
@@ -88,6 +90,18 @@ impl Parameters {
         }
         let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         Err(Problem::parameter(name, &format!("must be one of {}", words.join(", "))))
+    }
+
+    /// Gives of when an answer is to be.
+    pub(crate) fn as_of(&self) -> Result<AsOf, Problem> {
+        match (self.get("version")?, self.get("as_of")?) {
+            (None, None) => Ok(AsOf::Now),
+            (Some(version), None) => Ok(AsOf::Version(version)),
+            (None, Some(time)) => Ok(AsOf::Time(time)),
+            (Some(_), Some(_)) => {
+                Err(Problem::parameter("version", "cannot be there beside as_of"))
+            }
+        }
     }
 
     /// Gives which page of a list is asked for.

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::grant::{Flag, Price, Purchase};
+use super::limits::LimitStanding;
 use super::reset::ResetInterval;
 use crate::ids::{Meter, Token};
 use crate::money::{Amount, Total};
@@ -23,6 +24,8 @@ pub struct Entitlements {
     pub balances: BTreeMap<Meter, Balance>,
     /// Features that are switched on, by feature.
     pub flags: BTreeMap<Meter, Flag>,
+    /// Usage limits of the billing controls, in their order, and what of each is used.
+    pub usage_limits: Vec<LimitStanding>,
 }
 
 /// A plan that is attached.
@@ -128,7 +131,7 @@ pub struct Reset {
 /// What was carried over from one window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Rollover {
-    /// What was left then.
+    /// What was carried over of what was left then, and is not lost to a bound.
     pub granted: Total,
     /// What is left of it now.
     pub balance: Total,

@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 const MOST: i128 = 10_i128.pow(28) - 1;
 
 /// Gives a sum as a decimal. Rules keep sums far below the most there can be.
-fn total(trillionths: i128) -> Total {
+pub(super) fn total(trillionths: i128) -> Total {
     Total::from_trillionths(trillionths.min(MOST)).expect("it is below 10^28")
 }
 
@@ -153,7 +153,7 @@ impl EntitlementFacts {
         Spent(spent(self.grants_of(feature), segments, now))
     }
 
-    /// Gives all that the customer is entitled to at a moment. `usage` has what was used of each
+    /// Gives all that the customer is entitled to at a moment, without its usage limits. `usage` has what was used of each
     /// feature; `controls` may say whether usage of a feature may go over its balance.
     pub fn answer(
         &self,
@@ -182,6 +182,7 @@ impl EntitlementFacts {
             purchases: bought.cloned().collect(),
             balances: self.features().into_iter().filter_map(balance).collect(),
             flags: on.map(|held| (held.flag.feature_id.clone(), held.flag.clone())).collect(),
+            usage_limits: Vec::new(),
         }
     }
 }

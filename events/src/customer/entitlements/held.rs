@@ -102,6 +102,10 @@ impl Plan {
 }
 
 impl EntitlementFacts {
+    /// Nothing.
+    pub const NONE: Self =
+        Self { plans: Vec::new(), purchases: Vec::new(), grants: Vec::new(), flags: Vec::new() };
+
     /// Gives a plan that has not ended at a moment.
     pub fn plan(&self, plan_id: &Token, at: Timestamp) -> Option<&Plan> {
         self.plans.iter().find(|plan| plan.plan_id == *plan_id && plan.is_live(at))

@@ -14,6 +14,7 @@ mod segments;
 mod spending;
 mod balance;
 mod answer;
+mod limits;
 
 pub use answer::{
     Balance, BalanceBreakdown, Entitlements, Reset, Rollover, Subscription, SubscriptionStatus,
@@ -31,6 +32,7 @@ pub use happened::{
     UsageAlertTriggered,
 };
 pub use held::{EntitlementFacts, HeldFlag, HeldGrant};
+pub use limits::{Counted, Cut, LimitStanding};
 pub use reset::{MAX_INTERVAL_COUNT, ResetInterval, ResetRule};
-pub use segments::{Segment, Segments, segment_start};
+pub use segments::{Beginnings, Segment, Segments, segment_start};
 pub use spending::horizon;

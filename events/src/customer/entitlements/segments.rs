@@ -1,9 +1,10 @@
-//! How much of a feature was used, and when: as exactly as its grants need it. Usage is summed up
-//! in segments within which no window of any grant begins or ends.
+//! How much of a feature was used, and when: as exactly as its grants and usage limits need it. Usage is
+//! summed up in segments within which no window of any of them begins or ends.
 
 use std::collections::BTreeMap;
 
 use super::held::HeldGrant;
+use crate::period::Window;
 use crate::time::Timestamp;
 
 /// Usage of one feature, in segments by their starts. A report counts in the last segment that
@@ -22,26 +23,41 @@ pub struct Segment {
     pub used: i128,
 }
 
-/// Gives where the segment begins in which a moment lies: the last moment before it, or that moment,
-/// at which a grant or a window of one begins or ends.
-pub fn segment_start<'a>(grants: impl Iterator<Item = &'a HeldGrant>, at: Timestamp) -> Timestamp {
-    let last = |held: &HeldGrant| {
-        if at < held.from {
+/// Moments at which something begins or ends that usage is counted for.
+pub trait Beginnings {
+    /// Gives the last of them before a moment, or that moment.
+    fn last_at(&self, at: Timestamp) -> Timestamp;
+}
+
+impl Beginnings for HeldGrant {
+    fn last_at(&self, at: Timestamp) -> Timestamp {
+        if at < self.from {
             Timestamp::MIN
-        } else if at < held.end() {
-            held.counts_from(at)
+        } else if at < self.end() {
+            self.counts_from(at)
         } else {
-            held.end()
+            self.end()
         }
-    };
-    grants.map(last).max().unwrap_or(Timestamp::MIN)
+    }
+}
+
+impl<T: Beginnings> Beginnings for &T {
+    fn last_at(&self, at: Timestamp) -> Timestamp {
+        (*self).last_at(at)
+    }
+}
+
+/// Gives where the segment begins in which a moment lies: the last moment before it, or that moment,
+/// at which a grant or a window begins or ends.
+pub fn segment_start(grants: impl Iterator<Item = impl Beginnings>, at: Timestamp) -> Timestamp {
+    grants.map(|grant| grant.last_at(at)).max().unwrap_or(Timestamp::MIN)
 }
 
 impl Segments {
     /// Sums up what was used at moments, in trillionths, in whatever order.
-    pub fn of<'a>(
+    pub fn of(
         moments: impl Iterator<Item = (Timestamp, i128)>,
-        grants: impl Iterator<Item = &'a HeldGrant> + Clone,
+        grants: impl Iterator<Item = impl Beginnings> + Clone,
     ) -> Self {
         let mut segments: BTreeMap<Timestamp, Segment> = BTreeMap::new();
         for (at, used) in moments {
@@ -59,18 +75,24 @@ impl Segments {
         self.0.iter()
     }
 
+    /// Gives what was used in a window that no segment reaches over, in trillionths.
+    pub fn used_in(&self, window: Window) -> i128 {
+        let within = self.0.iter().filter(|segment| window.contains(segment.last));
+        within.map(|segment| segment.used).sum()
+    }
+
     /// Tells whether each segment still lies between two moments at which a grant or a window begins
     /// or ends. When it does not, the grants changed: usage must be summed up anew.
-    pub fn fit<'a>(&self, grants: impl Iterator<Item = &'a HeldGrant> + Clone) -> bool {
+    pub fn fit(&self, grants: impl Iterator<Item = impl Beginnings> + Clone) -> bool {
         self.0.iter().all(|segment| segment_start(grants.clone(), segment.last) <= segment.start)
     }
 
     /// Counts what was used at a moment, in trillionths; gives the segment as it is then.
-    pub fn add<'a>(
+    pub fn add(
         &mut self,
         at: Timestamp,
         used: i128,
-        grants: impl Iterator<Item = &'a HeldGrant>,
+        grants: impl Iterator<Item = impl Beginnings>,
     ) -> Option<Segment> {
         if used == 0 {
             return None;

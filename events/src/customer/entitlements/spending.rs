@@ -36,7 +36,7 @@ pub struct Line<'a> {
 /// What was carried over from one window, in trillionths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Carried {
-    /// What was left then.
+    /// What was carried over of what was left then, without what was lost to a bound.
     pub granted: i128,
     /// What of it was there when the window of now began.
     pub opening: i128,
@@ -134,6 +134,7 @@ impl<'a> Line<'a> {
             self.carried.iter().map(|carried| carried.left).sum::<i128>() - max.trillionths();
         for carried in &mut self.carried {
             let lost = over.clamp(0, carried.left);
+            carried.granted -= lost;
             carried.left -= lost;
             over -= lost;
         }
@@ -409,8 +410,8 @@ mod tests {
         assert_eq!(told("2026-02-09T00:00:00Z"), (40, vec![]));
         assert_eq!(told("2026-02-10T00:00:00Z"), (0, vec![(60, 10)]));
         // 10 and 100 are more than 90: the older is lost first, then of the newer.
-        assert_eq!(told("2026-03-10T00:00:00Z"), (0, vec![(100, 90)]));
-        assert_eq!(told("2026-04-10T00:00:00Z"), (0, vec![(100, 90)]));
+        assert_eq!(told("2026-03-10T00:00:00Z"), (0, vec![(90, 90)]));
+        assert_eq!(told("2026-04-10T00:00:00Z"), (0, vec![(90, 90)]));
     }
 
     #[test]

@@ -1,19 +1,22 @@
 //! What a customer is entitled to: as the facts and the reports that count say, however they came.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use tallybook_events::customer::entitlements::{
-    BalanceGranted, Entitlements, Flag, FlagSet, Grant, HeldGrant, Plan, PlanAttached,
+    BalanceGranted, Counted, Entitlements, Flag, FlagSet, Grant, HeldGrant, Plan, PlanAttached,
     PlanCanceled, ResetInterval, ResetRule, Segments,
 };
-use tallybook_events::customer::{BillingControls, UsageRecorded};
+use tallybook_events::customer::{BillingControls, BillingControlsSet, UsageRecorded};
 use tallybook_events::event::Event;
 use tallybook_events::ids::CustomerRef;
+use tallybook_events::money::Total;
 
 use super::{
     Fixture, FreshFixture, block_on, by_key, commit, commit_some, config, fold_in_batches,
 };
-use crate::queries::Queries;
+use crate::queries::{AsOf, Queries};
 use crate::testing::random_world::{World, customer_id, steps};
 use crate::testing::{Log, at, corrected, created, id, scope, used};
 
@@ -47,7 +50,7 @@ fn granted(grant: Grant) -> Event {
 }
 
 async fn read(reads: &dyn Queries, now: &str) -> Entitlements {
-    reads.entitlements(&scope(), &by_key("acme"), at(now)).await.unwrap().unwrap()
+    reads.entitlements(&scope(), &by_key("acme"), AsOf::Now, at(now)).await.unwrap().unwrap()
 }
 
 /// Used and remaining tokens at a moment.
@@ -73,7 +76,8 @@ pub(crate) async fn what_no_command_has_set_is_empty(fixture: impl Fixture) {
     commit(&mut *store, &log);
     let reads = fixture.reads();
     assert_eq!(read(&*reads, "2026-11-02").await, Entitlements::default());
-    let nobody = reads.entitlements(&scope(), &by_key("nobody"), at("2026-11-02")).await.unwrap();
+    let (nobody, now) = (by_key("nobody"), at("2026-11-02"));
+    let nobody = reads.entitlements(&scope(), &nobody, AsOf::Now, now).await.unwrap();
     assert_eq!(nobody, None);
 }
 
@@ -194,6 +198,104 @@ pub(crate) async fn plans_and_flags_end_when_they_end(fixture: impl Fixture) {
     assert_eq!(read(&*reads, "2026-11-20").await, Entitlements::default());
 }
 
+fn controls(json: &str) -> BillingControls {
+    serde_json::from_str(json).unwrap()
+}
+
+fn controls_set(from: &BillingControls, to: &BillingControls) -> Event {
+    let (from, to) = (from.clone(), to.clone());
+    Event::BillingControlsSet(Box::new(BillingControlsSet { from, to }))
+}
+
+/// What was used of each usage limit.
+fn of_limits(entitlements: &Entitlements) -> Vec<String> {
+    entitlements.usage_limits.iter().map(|standing| standing.usage.to_string()).collect()
+}
+
+pub(crate) async fn usage_limits_count_what_was_used_in_their_windows(fixture: impl Fixture) {
+    let none = BillingControls::default();
+    let both = controls(
+        r#"{"usage_limits":[{"feature_id":"tokens","limit":"50","interval":"day"},
+            {"feature_id":"tokens","limit":"90","interval":"month"},
+            {"feature_id":"other","limit":"9","interval":"year"}]}"#,
+    );
+    let first = report("r1", "2026-11-10T10:00:00Z", 1);
+    let mut log = Log::new(0);
+    let early = [created("acme"), first.clone(), report("r2", "2026-10-31T23:59:59Z", 2)];
+    log.accept("2026-11-10T12:00:00Z", id("acme"), 0, &early);
+    log.accept("2026-11-10T13:00:00Z", id("acme"), 3, &[controls_set(&none, &both)]);
+    let mut store = fixture.store();
+    commit(&mut *store, &log);
+    let reads = fixture.reads();
+    // What was used before the limit was set counts.
+    let seen = async |now: &str| of_limits(&read(&*reads, now).await);
+    assert_eq!(seen("2026-11-10T14:00:00Z").await, ["10", "10", "0"]);
+    assert_eq!(seen("2026-11-11T00:00:00Z").await, ["0", "10", "0"]);
+    let corrected = corrected(&first, report("r3", "2026-11-10T11:00:00Z", 4));
+    let more = [corrected, report("r4", "2026-11-09T00:00:00Z", 1)];
+    log.accept("2026-11-10T15:00:00Z", id("acme"), 4, &more);
+    commit(&mut *store, &log);
+    assert_eq!(seen("2026-11-10T16:00:00Z").await, ["40", "50", "0"]);
+    // Another bound leaves what was used alone; so does a grant, whose windows are others.
+    let mut wider = both.clone();
+    wider.usage_limits.iter_mut().flatten().for_each(|limit| limit.limit = 500_u32.into());
+    let granted = granted(monthly("g", 100, "2026-11-09T12:00:00Z"));
+    log.accept("2026-11-10T17:00:00Z", id("acme"), 6, &[controls_set(&both, &wider), granted]);
+    commit(&mut *fixture.store(), &log);
+    assert_eq!(seen("2026-11-10T18:00:00Z").await, ["40", "50", "0"]);
+    assert_eq!(tokens(&*reads, "2026-11-10T18:00:00Z").await, pair("40", "60"));
+    assert_eq!(of_limits(&reads_at(&*reads, "2026-11-10T15:30:00Z").await), ["40", "50", "0"]);
+    // Without limits nothing is told, and the grant goes on.
+    log.accept("2026-11-10T19:00:00Z", id("acme"), 8, &[controls_set(&wider, &none)]);
+    log.accept("2026-11-10T20:00:00Z", id("acme"), 9, &[report("r5", "2026-11-10T20:00:00Z", 1)]);
+    commit(&mut *fixture.store(), &log);
+    assert_eq!(seen("2026-11-10T21:00:00Z").await, Vec::<String>::new());
+    assert_eq!(tokens(&*reads, "2026-11-10T21:00:00Z").await, pair("50", "50"));
+}
+
+/// What the customer was entitled to at a moment.
+async fn reads_at(reads: &dyn Queries, moment: &str) -> Entitlements {
+    let then = AsOf::Time(at(moment));
+    let found = reads.entitlements(&scope(), &by_key("acme"), then, at("2030-01-01")).await;
+    found.unwrap().unwrap()
+}
+
+pub(crate) async fn what_was_known_then_is_told_as_of_then(fixture: impl Fixture) {
+    let mut log = Log::new(0);
+    log.accept("2026-11-01", id("acme"), 0, &[created("acme"), report("r1", "2026-11-01", 1)]);
+    // It reaches back, and counts what was reported before.
+    log.accept("2026-11-02", id("acme"), 2, &[granted(monthly("g", 100, "2026-11-01"))]);
+    log.accept("2026-11-03", id("acme"), 3, &[report("r2", "2026-11-01", 2)]);
+    log.accept("2026-11-04", id("acme"), 4, &[report("r3", "2026-11-04", 4)]);
+    let mut store = fixture.store();
+    commit(&mut *store, &log);
+    let reads = fixture.reads();
+    let ask = async |as_of: AsOf| {
+        let (acme, now) = (by_key("acme"), at("2026-11-20"));
+        let found = reads.entitlements(&scope(), &acme, as_of, now).await.unwrap();
+        let tokens = "tokens".parse().unwrap();
+        let balance = |it: Entitlements| it.balances.get(&tokens).map(|it| it.usage.to_string());
+        found.map(balance)
+    };
+    let used = |used: &str| Some(Some(used.to_owned()));
+    for (moment, told) in [
+        ("2026-10-31", None),
+        ("2026-11-01", Some(None)),
+        ("2026-11-02", used("10")),
+        ("2026-11-03T23:59:59Z", used("30")),
+        ("2026-11-04", used("70")),
+        ("2026-11-30", used("70")),
+        ("2026-12-01", used("0")),
+    ] {
+        assert_eq!(ask(AsOf::Time(at(moment))).await, told, "{moment}");
+    }
+    for (version, told) in
+        [(0, None), (2, Some(None)), (3, used("10")), (4, used("30")), (5, used("70")), (6, None)]
+    {
+        assert_eq!(ask(AsOf::Version(version)).await, told, "{version}");
+    }
+}
+
 /// What a customer is entitled to, by every report and every grant of a world.
 fn plainly(world: &World, customer: usize) -> Entitlements {
     let Some(reckoned) = world.customers.get(&customer) else { return Entitlements::default() };
@@ -204,7 +306,16 @@ fn plainly(world: &World, customer: usize) -> Entitlements {
     let moments = counting.map(|(report, _)| moment(report));
     let segments = Segments::of(moments, grants.iter().copied());
     let usage = [("tokens".parse().unwrap(), segments)].into();
-    facts.answer(&usage, &BillingControls::default(), world.now)
+    let mut answer = facts.answer(&usage, &BillingControls::default(), world.now);
+    answer.usage_limits =
+        Counted::new(facts, &reckoned.controls).answer(&BTreeMap::new(), world.now).usage_limits;
+    for standing in &mut answer.usage_limits {
+        let counting = reckoned.reports.iter().filter(|(_, counts)| *counts);
+        let within = counting.filter(|(report, _)| standing.window.contains(report.occurred_at));
+        let used = within.map(|(report, _)| report.quantity.trillionths()).sum();
+        standing.usage = Total::from_trillionths(used).unwrap();
+    }
+    answer
 }
 
 pub(crate) async fn balances_are_what_a_plain_reckoning_gives<F: FreshFixture>(fixture: F) {
@@ -228,8 +339,9 @@ async fn reckon(fixture: &impl Fixture, world: &World) -> Result<(), TestCaseErr
     let reads = fixture.reads();
     for customer in world.customers.keys() {
         let name = CustomerRef::Id(customer_id(*customer));
-        let answer = reads.entitlements(&scope(), &name, world.now).await.unwrap().unwrap();
-        prop_assert_eq!(answer, plainly(world, *customer));
+        let answer =
+            reads.entitlements(&scope(), &name, AsOf::Now, world.now).await.unwrap().unwrap();
+        prop_assert_eq!(&answer, &plainly(world, *customer));
     }
     Ok(())
 }

@@ -85,6 +85,8 @@ macro_rules! conformance {
             entitlements::corrections_and_late_reports_change_the_balance_of_their_window,
             entitlements::a_grant_that_reaches_back_counts_what_was_reported_before,
             entitlements::plans_and_flags_end_when_they_end,
+            entitlements::usage_limits_count_what_was_used_in_their_windows,
+            entitlements::what_was_known_then_is_told_as_of_then,
             entitlements::balances_are_what_a_plain_reckoning_gives,
             rebuilds::a_rebuild_equals_the_live_rows_and_takes_their_place,
             rebuilds::a_rebuild_that_is_behind_does_not_switch,

@@ -15,6 +15,7 @@ use tokio_postgres::types::ToSql;
 use super::database::PostgresError;
 use super::memo::{Memo, Question, Spans};
 use super::rows::{Columns, LEDGER_ROW, ledger_row, segment, signed, spanned};
+use crate::history::each_moment;
 use crate::ledger::{LedgerRow, Versions};
 use crate::period_usage::RowKey;
 
@@ -201,13 +202,11 @@ async fn moments(
 
 /// Adds when and how much was used of a feature, as an event tells it.
 pub(super) fn moments_of(event: &Event, feature: &Meter, moments: &mut Vec<(Timestamp, i128)>) {
-    let Event::UsageRecorded(used) = event else { return };
-    if let Some(corrected) = used.corrects.as_ref().filter(|it| it.meter == *feature) {
-        moments.push((corrected.occurred_at, -corrected.quantity.trillionths()));
-    }
-    if used.meter == *feature {
-        moments.push((used.occurred_at, used.quantity.trillionths()));
-    }
+    each_moment(event, |meter, moment, used| {
+        if meter == feature {
+            moments.push((moment, used));
+        }
+    });
 }
 
 async fn latest_hour(

@@ -13,7 +13,10 @@ use crate::store::StoreError;
 pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(8);
 
 /// The tables, step by step: step `n` brings rows from version `n` to `n + 1`.
-const ROWS: [&str; 1] = [include_str!("../../../migrations/postgres/0001_rows.sql")];
+const ROWS: [&str; 2] = [
+    include_str!("../../../migrations/postgres/0001_rows.sql"),
+    include_str!("../../../migrations/postgres/0002_limits.sql"),
+];
 /// What stays when rows are rebuilt.
 const HOME: &str = include_str!("../../../migrations/postgres/home.sql");
 /// The views for analysts.

@@ -9,7 +9,7 @@ use deadpool_postgres::Transaction;
 use serde_json::value::RawValue;
 use tallybook_events::codec;
 use tallybook_events::customer::CustomerDocument;
-use tallybook_events::customer::entitlements::{Entitlements, horizon};
+use tallybook_events::customer::entitlements::Entitlements;
 use tallybook_events::decision::{Accepted, Outcome};
 use tallybook_events::ids::{CommandId, CustomerId, CustomerRef, Partition, Position, Scope};
 use tallybook_events::time::Timestamp;
@@ -24,8 +24,8 @@ use super::rows::{COMMAND, CUSTOMER, Columns, command, customer, signed};
 use super::{PostgresPlace, PostgresStore};
 use crate::commands::CommandRow;
 use crate::customers::CustomerRow;
-use crate::fold::CustomerFold;
-use crate::ledger::{LedgerSource as _, NoRows};
+use crate::history::{Bounds, History, Then, then};
+use crate::ledger::LedgerSource as _;
 use crate::progress::Progress;
 use crate::projection::{Fact, Facts};
 use crate::queries::{
@@ -116,9 +116,10 @@ impl Queries for PostgresQueries {
         &self,
         scope: &Scope,
         customer: &CustomerRef,
+        as_of: AsOf,
         now: Timestamp,
     ) -> Result<Option<Entitlements>, ReadError> {
-        answer!(self, |rows| entitlements_at(rows, scope, customer, now))
+        answer!(self, |rows| entitlements_at(rows, scope, customer, as_of, now))
     }
 
     async fn customers(
@@ -217,15 +218,12 @@ async fn customer_at(
     now: Timestamp,
 ) -> Result<Option<CustomerDocument>, PostgresError> {
     let Some(row) = find(rows, scope, sought).await? else { return Ok(None) };
-    let then = match as_of {
-        AsOf::Now => now,
-        AsOf::Version(version) if version == row.version => now,
-        AsOf::Version(version) if version == 0 || version > row.version => return Ok(None),
-        AsOf::Time(at) if at >= row.updated_at => at,
-        AsOf::Time(at) if at < row.created_at => return Ok(None),
-        AsOf::Version(_) | AsOf::Time(_) => return folded(rows, row.id, as_of, now).await,
-    };
-    Ok(lists::documents(rows, vec![row], then).await?.pop())
+    let id = row.id;
+    match then(row, as_of, now) {
+        Then::Nobody => Ok(None),
+        Then::Row(row, at) => Ok(lists::documents(rows, vec![*row], at).await?.pop()),
+        Then::History(bounds) => Ok(folded(rows, id, bounds).await?.document(bounds.seen_at)),
+    }
 }
 
 async fn spending_at(
@@ -239,65 +237,68 @@ async fn spending_at(
     reckoned(rows, row.id, &mut memo, |memo| spending(row.clone(), at, memo)).await
 }
 
-/// Reckons what a customer is entitled to: only what was used since the beginning of the windows of
-/// then, and of those before that matter to them, is read.
 async fn entitlements_at(
     rows: &Transaction<'_>,
     scope: &Scope,
     sought: &CustomerRef,
+    as_of: AsOf,
     now: Timestamp,
 ) -> Result<Option<Entitlements>, PostgresError> {
     let Some(row) = find(rows, scope, sought).await? else { return Ok(None) };
-    let Some(facts) = &row.entitlements else { return Ok(Some(Entitlements::default())) };
+    let id = row.id;
+    match then(row, as_of, now) {
+        Then::Nobody => Ok(None),
+        Then::Row(row, at) => entitlements(rows, &row, at).await.map(Some),
+        Then::History(bounds) => Ok(folded(rows, id, bounds).await?.entitlements(bounds.seen_at)),
+    }
+}
+
+/// Reckons what a customer is entitled to: only what was used since the beginning of the windows of
+/// then, and of those before that matter to them, is read.
+async fn entitlements(
+    rows: &Transaction<'_>,
+    row: &CustomerRow,
+    now: Timestamp,
+) -> Result<Entitlements, PostgresError> {
+    let counted = row.counted();
     let mut memo = Memo::default();
     let usage = reckoned(rows, row.id, &mut memo, |memo| {
         let mut usage = BTreeMap::new();
-        for feature in facts.features() {
-            let from = horizon(facts.grants_of(feature), now);
+        for feature in counted.features() {
+            let from = counted.horizon(feature, now);
             usage.insert(feature.clone(), memo.segments(feature, from)?);
         }
         Ok(usage)
     });
-    let usage = usage.await?;
-    Ok(Some(facts.answer(&usage, &row.groups.billing_controls, now)))
+    Ok(counted.answer(&usage.await?, now))
 }
 
 /// Folds the history of a customer up to a version or a moment.
 async fn folded(
     rows: &Transaction<'_>,
     id: CustomerId,
-    as_of: AsOf,
-    now: Timestamp,
-) -> Result<Option<CustomerDocument>, PostgresError> {
-    let (last_version, last_moment, then) = match as_of {
-        AsOf::Now => (i64::MAX, Timestamp::MAX, now),
-        AsOf::Version(version) => (signed(version)?, Timestamp::MAX, now),
-        AsOf::Time(at) => (i64::MAX, at, at),
-    };
+    bounds: Bounds,
+) -> Result<History, PostgresError> {
+    let last_version = bounds.last_version.map_or(Ok(i64::MAX), signed)?;
+    let last_moment = bounds.last_moment.micros();
     let sql = "SELECT version, seq, recorded_at, command_id, actor, event FROM timeline \
                WHERE customer = $1 AND version > $2 AND version <= $3 AND recorded_at <= $4 \
                ORDER BY version LIMIT $5";
-    let mut fold = CustomerFold::unborn();
+    let mut history = History::unborn();
     loop {
-        let after = signed(fold.version())?;
-        let bounds = (last_version, last_moment.micros(), EVENTS_AT_ONCE);
-        let values: &super::asking::Values<'_> = &[&id.0, &after, &bounds.0, &bounds.1, &bounds.2];
+        let after = signed(history.version())?;
+        let values: &super::asking::Values<'_> =
+            &[&id.0, &after, &last_version, &last_moment, &EVENTS_AT_ONCE];
         let events = query(rows, sql, values).await?;
         if events.is_empty() {
-            break;
+            return Ok(history);
         }
         for row in &events {
             let facts = facts(id, Columns(row))?;
-            facts.follow(fold.version()).map_err(|error| PostgresError::Row(error.to_string()))?;
-            match fold.apply(&facts, &mut NoRows) {
-                Ok(()) => {}
-                Err(never) => match never {},
-            }
+            let follows = facts.follow(history.version());
+            follows.map_err(|error| PostgresError::Row(error.to_string()))?;
+            history.apply(&facts);
         }
-    }
-    match fold.document(then, &mut NoRows) {
-        Ok(document) => Ok(document),
-        Err(never) => match never {},
     }
 }
 

@@ -89,7 +89,7 @@ fn tables_of_a_later_build_are_refused() {
     let error = PostgresStore::open(schema.0).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the read model cannot be read: its tables are of version 99, this build knows up to 1"
+        "the read model cannot be read: its tables are of version 99, this build knows up to 2"
     );
 }
 

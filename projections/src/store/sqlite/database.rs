@@ -23,11 +23,12 @@ const READER_CACHE_KIB: i64 = 8 << 10;
 const KEPT_STATEMENTS: usize = 64;
 
 /// The tables, step by step: step `n` brings a file from version `n` to `n + 1`.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../../../migrations/sqlite/0001_views.sql"),
     include_str!("../../../migrations/sqlite/0002_commands.sql"),
     include_str!("../../../migrations/sqlite/0003_entitlements.sql"),
     include_str!("../../../migrations/sqlite/0004_hours.sql"),
+    include_str!("../../../migrations/sqlite/0005_limits.sql"),
 ];
 
 /// What goes wrong in this adapter.
@@ -139,7 +140,7 @@ mod tests {
         let error = open_writer(&path, Keeping::Whole).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the read model cannot be read: its tables are of version 99, this build knows up to 4"
+            "the read model cannot be read: its tables are of version 99, this build knows up to 5"
         );
     }
 
@@ -155,7 +156,7 @@ mod tests {
         let connection = open_writer(&path, Keeping::Whole).unwrap();
         let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
         assert_eq!(number("SELECT count(*) FROM positions"), 0);
-        assert_eq!(number("SELECT number FROM generation"), 3);
+        assert_eq!(number("SELECT number FROM generation"), 4);
     }
 
     #[test]

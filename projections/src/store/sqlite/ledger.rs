@@ -12,6 +12,7 @@ use tallybook_events::time::{MICROS_PER_HOUR, Timestamp};
 
 use super::database::SqliteError;
 use super::rows::{Columns, LEDGER_ROW, ledger_row, segment, signed};
+use crate::history::each_moment;
 use crate::ledger::{LedgerRow, LedgerSource, Versions};
 use crate::period_usage::RowKey;
 use crate::spend::SpendSource;
@@ -102,13 +103,11 @@ impl LedgerSource for StoredLedger<'_> {
             };
             let recorded = serde_json::from_str(text).map_err(|error| refused(&error))?;
             let event = codec::read_event(recorded).map_err(|error| refused(&error))?;
-            let Event::UsageRecorded(used) = event else { continue };
-            if let Some(corrected) = used.corrects.filter(|corrected| corrected.meter == *feature) {
-                moments.push((corrected.occurred_at, -corrected.quantity.trillionths()));
-            }
-            if used.meter == *feature {
-                moments.push((used.occurred_at, used.quantity.trillionths()));
-            }
+            each_moment(&event, |meter, moment, used| {
+                if meter == feature {
+                    moments.push((moment, used));
+                }
+            });
         }
         Ok(moments)
     }

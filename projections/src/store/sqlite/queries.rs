@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use tallybook_events::codec;
 use tallybook_events::customer::CustomerDocument;
-use tallybook_events::customer::entitlements::{Entitlements, horizon};
+use tallybook_events::customer::entitlements::Entitlements;
 use tallybook_events::ids::{CommandId, CustomerId, CustomerRef, Partition, Position, Scope};
 use tallybook_events::time::Timestamp;
 
@@ -21,7 +21,8 @@ use super::rows::{Columns, signed};
 use super::{FILE, checkpoints, commands, lists, write};
 use crate::customers::CustomerRow;
 use crate::fold::CustomerFold;
-use crate::ledger::{LedgerSource as _, NoRows};
+use crate::history::{Bounds, History, Then, then};
+use crate::ledger::LedgerSource as _;
 use crate::progress::Progress;
 use crate::projection::{Fact, Facts};
 use crate::queries::{
@@ -42,11 +43,11 @@ pub struct SqliteQueries {
 }
 
 /// What is known of a customer at a moment without folding its history.
-enum Known {
+enum Known<T> {
     /// The answer.
-    Answer(Option<Box<CustomerDocument>>),
+    Answer(Option<Box<T>>),
     /// Its history must be folded.
-    Fold(CustomerId),
+    Fold(CustomerId, Bounds),
 }
 
 impl SqliteQueries {
@@ -71,6 +72,38 @@ impl SqliteQueries {
         let answer = tokio::task::spawn_blocking(move || read(&pool)).await;
         answer.unwrap_or_else(|error| Err(ReadError::Unavailable(error.into())))
     }
+
+    /// Answers by the row of now, where it can.
+    fn known<T>(
+        &self,
+        scope: &Scope,
+        customer: &CustomerRef,
+        (as_of, now): (AsOf, Timestamp),
+        stands: impl FnOnce(&Connection, CustomerRow, Timestamp) -> Result<Option<T>, SqliteError>,
+    ) -> Result<Known<T>, ReadError> {
+        self.pool.read(|rows| {
+            let Some(row) = find(rows, scope, customer)? else { return Ok(Known::Answer(None)) };
+            let id = row.id;
+            Ok(match then(row, as_of, now) {
+                Then::Nobody => Known::Answer(None),
+                Then::Row(row, at) => Known::Answer(stands(rows, *row, at)?.map(Box::new)),
+                Then::History(bounds) => Known::Fold(id, bounds),
+            })
+        })
+    }
+
+    /// Answers by the history of a customer.
+    async fn folded<T: Send + 'static>(
+        &self,
+        id: CustomerId,
+        bounds: Bounds,
+        answer: impl FnOnce(History, Timestamp) -> Option<T> + Send + 'static,
+    ) -> Result<Option<T>, ReadError> {
+        self.blocking(move |pool| {
+            pool.read(|rows| Ok(answer(fold(rows, id, bounds)?, bounds.seen_at)))
+        })
+        .await
+    }
 }
 
 #[async_trait]
@@ -82,17 +115,14 @@ impl Queries for SqliteQueries {
         as_of: AsOf,
         now: Timestamp,
     ) -> Result<Option<CustomerDocument>, ReadError> {
-        let known = self.pool.read(|rows| {
-            let Some(row) = find(rows, scope, customer)? else { return Ok(Known::Answer(None)) };
-            known(rows, row, as_of, now)
-        })?;
-        let document = match known {
-            Known::Answer(document) => document,
-            Known::Fold(id) => {
-                self.blocking(move |pool| pool.read(|rows| fold(rows, id, as_of, now))).await?
-            }
+        let stands = |rows: &Connection, row: CustomerRow, at| {
+            let mut ledger = StoredLedger { connection: rows, customer: row.id };
+            CustomerFold::stored(row).document(at, &mut ledger)
         };
-        Ok(document.map(|document| *document))
+        match self.known(scope, customer, (as_of, now), stands)? {
+            Known::Answer(document) => Ok(document.map(|document| *document)),
+            Known::Fold(id, bounds) => self.folded(id, bounds, History::document).await,
+        }
     }
 
     async fn resolve(
@@ -124,12 +154,17 @@ impl Queries for SqliteQueries {
         &self,
         scope: &Scope,
         customer: &CustomerRef,
+        as_of: AsOf,
         now: Timestamp,
     ) -> Result<Option<Entitlements>, ReadError> {
-        self.pool.read(|rows| {
-            let Some(row) = find(rows, scope, customer)? else { return Ok(None) };
-            entitlements(rows, &row, now).map(Some)
-        })
+        let stands = |rows: &Connection, row: CustomerRow, at| {
+            let answer = entitlements(rows, &row, at)?;
+            Ok(Some(answer))
+        };
+        match self.known(scope, customer, (as_of, now), stands)? {
+            Known::Answer(answer) => Ok(answer.map(|answer| *answer)),
+            Known::Fold(id, bounds) => self.folded(id, bounds, History::entitlements).await,
+        }
     }
 
     async fn customers(
@@ -244,14 +279,14 @@ fn entitlements(
     row: &CustomerRow,
     now: Timestamp,
 ) -> Result<Entitlements, SqliteError> {
-    let Some(facts) = &row.entitlements else { return Ok(Entitlements::default()) };
+    let counted = row.counted();
     let mut ledger = StoredLedger { connection: rows, customer: row.id };
     let mut usage = BTreeMap::new();
-    for feature in facts.features() {
-        let from = horizon(facts.grants_of(feature), now);
+    for feature in counted.features() {
+        let from = counted.horizon(feature, now);
         usage.insert(feature.clone(), ledger.segments(feature, from)?);
     }
-    Ok(facts.answer(&usage, &row.groups.billing_controls, now))
+    Ok(counted.answer(&usage, now))
 }
 
 fn find(
@@ -267,61 +302,24 @@ fn find(
     Ok(row.filter(|row| row.scope == *scope))
 }
 
-/// Gives the customer of a moment when that is the customer of now, or there was none yet.
-fn known(
-    rows: &Connection,
-    row: CustomerRow,
-    as_of: AsOf,
-    now: Timestamp,
-) -> Result<Known, SqliteError> {
-    let then = match as_of {
-        AsOf::Now => now,
-        AsOf::Version(version) if version == row.version => now,
-        AsOf::Version(version) if version == 0 || version > row.version => {
-            return Ok(Known::Answer(None));
-        }
-        AsOf::Time(at) if at >= row.updated_at => at,
-        AsOf::Time(at) if at < row.created_at => return Ok(Known::Answer(None)),
-        AsOf::Version(_) | AsOf::Time(_) => return Ok(Known::Fold(row.id)),
-    };
-    let mut ledger = StoredLedger { connection: rows, customer: row.id };
-    let document = CustomerFold::stored(row).document(then, &mut ledger)?;
-    Ok(Known::Answer(document.map(Box::new)))
-}
-
 /// Folds the history of a customer up to a version or a moment.
-fn fold(
-    rows: &Connection,
-    id: CustomerId,
-    as_of: AsOf,
-    now: Timestamp,
-) -> Result<Option<Box<CustomerDocument>>, SqliteError> {
-    let (last_version, last_moment, then) = match as_of {
-        AsOf::Now => (i64::MAX, Timestamp::MAX, now),
-        AsOf::Version(version) => (signed(version)?, Timestamp::MAX, now),
-        AsOf::Time(at) => (i64::MAX, at, at),
-    };
+fn fold(rows: &Connection, id: CustomerId, bounds: Bounds) -> Result<History, SqliteError> {
+    let last_version = bounds.last_version.map_or(Ok(i64::MAX), signed)?;
     let mut statement = rows.prepare_cached(
         "SELECT version, seq, recorded_at, command_id, actor, event FROM timeline \
          WHERE customer = ?1 AND version <= ?2 ORDER BY version",
     )?;
     let mut events = statement.query(params![id.0.as_bytes(), last_version])?;
-    let mut fold = CustomerFold::unborn();
+    let mut history = History::unborn();
     while let Some(row) = events.next()? {
         let row = Columns(row);
         let facts = facts(id, row)?;
-        if facts.decided_at > last_moment {
+        if facts.decided_at > bounds.last_moment {
             break;
         }
-        match fold.apply(&facts, &mut NoRows) {
-            Ok(()) => {}
-            Err(never) => match never {},
-        }
+        history.apply(&facts);
     }
-    match fold.document(then, &mut NoRows) {
-        Ok(document) => Ok(document.map(Box::new)),
-        Err(never) => match never {},
-    }
+    Ok(history)
 }
 
 /// Makes facts of one row of a timeline.

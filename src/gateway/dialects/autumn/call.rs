@@ -9,6 +9,7 @@ use tallybook_events::decision::{Accepted, Outcome, RejectionCode};
 use tallybook_events::ids::{CustomerRef, Scope, Token};
 use tallybook_events::json::Json;
 use tallybook_events::outside::{self, Fault, FaultKind};
+use tallybook_projections::queries::AsOf;
 
 use super::SOURCE;
 use super::refused::Refused;
@@ -173,7 +174,7 @@ impl<'a> Call<'a> {
     pub(super) async fn show(&self, document: &CustomerDocument) -> Result<Response, Refused> {
         let gateway = &self.core.gateway;
         let (id, now) = (CustomerRef::Id(document.id), gateway.clock.now());
-        let entitlements = gateway.queries.entitlements(self.scope(), &id, now).await?;
+        let entitlements = gateway.queries.entitlements(self.scope(), &id, AsOf::Now, now).await?;
         let entitlements = entitlements.unwrap_or_default();
         Ok(json(StatusCode::OK, &Customer::of(document, &entitlements, self.version)))
     }

@@ -10,7 +10,7 @@ use tallybook_events::customer::CustomerDocument;
 use tallybook_events::customer::entitlements::Entitlements;
 use tallybook_events::ids::{CustomerKey, CustomerRef};
 use tallybook_projections::queries::{
-    Condition, CustomerFilter, ListedStatus, PageRequest, TimeField,
+    AsOf, Condition, CustomerFilter, ListedStatus, PageRequest, TimeField,
 };
 
 use super::asked::page::{ListCustomers, MAX_LIMIT, Part, Wanted};
@@ -100,7 +100,7 @@ async fn find(
                 continue;
             }
             let id = CustomerRef::Id(document.id);
-            let entitlements = gateway.queries.entitlements(scope, &id, now).await?;
+            let entitlements = gateway.queries.entitlements(scope, &id, AsOf::Now, now).await?;
             let entitlements = entitlements.unwrap_or_default();
             if asked.wanted.entitlements(&entitlements) {
                 found.push((document, entitlements));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use tallybook_events::customer::entitlements::LimitStanding;
 use tallybook_events::customer::{
     self as facts, BillingControls, Interval, LimitAnchor, LimitInterval, LimitType, ThresholdType,
 };
@@ -41,7 +42,12 @@ pub(crate) struct Controls<'a> {
 }
 
 impl<'a> Controls<'a> {
-    pub(super) fn of(controls: &'a BillingControls, version: ApiVersion) -> Self {
+    /// Shows controls; `standings` say how the usage limits stand.
+    pub(super) fn of(
+        controls: &'a BillingControls,
+        standings: &[LimitStanding],
+        version: ApiVersion,
+    ) -> Self {
         fn list<'a, T, S>(list: Option<&'a Vec<T>>, show: impl Fn(&'a T) -> S) -> Option<Vec<S>> {
             list.map(|list| list.iter().map(show).collect())
         }
@@ -71,6 +77,10 @@ impl<'a> Controls<'a> {
                 interval: entry.interval,
                 anchor: entry.anchor,
                 filter: entry.filter.as_ref().map(Filter::of),
+                usage: standings
+                    .iter()
+                    .find(|standing| standing.limit == *entry)
+                    .map(|standing| standing.usage.into()),
                 source,
             }),
             usage_alerts: list(controls.usage_alerts.as_ref(), |entry| UsageAlert {
@@ -187,6 +197,10 @@ pub(crate) struct UsageLimit<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Filter<'a>")]
     filter: Option<Filter<'a>>,
+    /// What was used of the feature in the interval of now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Number", range(min = 0))]
+    usage: Option<Number>,
     /// Who set it, from version 2.3 on.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Source")]

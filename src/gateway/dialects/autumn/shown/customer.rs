@@ -77,7 +77,11 @@ impl<'a> Customer<'a> {
             env: document.environment.into(),
             metadata: &profile.metadata,
             send_email_receipts: profile.send_email_receipts,
-            billing_controls: Controls::of(&document.billing_controls, version),
+            billing_controls: Controls::of(
+                &document.billing_controls,
+                &entitlements.usage_limits,
+                version,
+            ),
             subscriptions: subscriptions.map(|plan| Subscription::of(plan, version)).collect(),
             purchases: entitlements.purchases.iter().map(Purchase::of).collect(),
             licenses: later.then_some([]),

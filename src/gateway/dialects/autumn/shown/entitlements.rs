@@ -220,7 +220,7 @@ pub(crate) struct Reset {
 /// What was carried over from one window.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Rollover {
-    /// What was left then.
+    /// What was carried over of what was left then.
     granted: Number,
     /// What is left of it now.
     balance: Number,
