@@ -4,22 +4,46 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rdkafka::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::KafkaResult;
 use rdkafka::topic_partition_list::{Offset as WireOffset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientConfig, ClientContext};
 use tallybook_events::ids::Partition;
 
 use crate::inbox::feed::Owners;
 
+/// What it takes to join the group.
+pub(super) struct Joining {
+    pub(super) config: ClientConfig,
+    pub(super) topic: String,
+    pub(super) owners: Arc<dyn Owners>,
+    pub(super) joined: Arc<AtomicBool>,
+}
+
+impl Joining {
+    /// Begins to join. Nothing is read before the group has given us something.
+    pub(super) fn join(&self) -> KafkaResult<BaseConsumer<Group>> {
+        let group = Group {
+            owners: Arc::clone(&self.owners),
+            topic: self.topic.clone(),
+            ours: Mutex::default(),
+            joined: Arc::clone(&self.joined),
+        };
+        let consumer: BaseConsumer<Group> = self.config.create_with_context(group)?;
+        consumer.subscribe(&[&self.topic])?;
+        Ok(consumer)
+    }
+}
+
 /// What the group decides, told to the owners from within librdkafka's callback.
 pub(super) struct Group {
-    pub(super) owners: Arc<dyn Owners>,
-    pub(super) topic: String,
+    owners: Arc<dyn Owners>,
+    topic: String,
     /// The partitions that it has given us.
-    pub(super) ours: Mutex<BTreeSet<Partition>>,
+    ours: Mutex<BTreeSet<Partition>>,
     /// Whether the group has taken us in.
-    pub(super) joined: Arc<AtomicBool>,
+    joined: Arc<AtomicBool>,
 }
 
 impl ClientContext for Group {}
@@ -69,6 +93,15 @@ impl Group {
                 }
                 self.owners.want(partition, wanted);
             }
+        }
+    }
+
+    /// The group has put us out: nothing is ours any more.
+    pub(super) fn lose_all(&self) {
+        self.joined.store(false, Ordering::Release);
+        let ours = std::mem::take(&mut *self.ours.lock().unwrap_or_else(PoisonError::into_inner));
+        for partition in ours {
+            self.owners.want(partition, false);
         }
     }
 

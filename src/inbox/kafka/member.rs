@@ -4,10 +4,11 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rand::Rng as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
@@ -15,7 +16,7 @@ use rdkafka::topic_partition_list::{Offset as WireOffset, TopicPartitionList};
 use tallybook_events::ids::Partition;
 
 use super::feed::{KafkaFeed, Wish};
-use super::group::Group;
+use super::group::{Group, Joining};
 use super::letters::fed;
 use crate::clock::SharedClock;
 use crate::inbox::feed::{Fed, Owners};
@@ -34,6 +35,12 @@ const ENOUGH_WAITING: usize = 8_192;
 const LEAVING: Duration = Duration::from_secs(2);
 /// Pause before a partition that could not be read is begun anew.
 const AGAIN: Duration = Duration::from_millis(250);
+/// How often, in how long a time, a member that the group has put out joins it anew. The group may take
+/// the second attempt of a member, made while a broker was away, for another one of its name. When it is
+/// put out more often there is another one.
+const REJOINS: (usize, Duration) = (3, Duration::from_mins(1));
+/// Longest pause before it joins anew, for the second time and later.
+const REJOIN_PAUSE: Duration = Duration::from_secs(2);
 
 /// A member of the group: a thread that reads the partitions which are ours.
 #[derive(Debug)]
@@ -59,25 +66,24 @@ impl Member {
     ) -> std::io::Result<Self> {
         let wishes = feed.take_heard();
         let wishes = wishes.ok_or_else(|| std::io::Error::other("a feed has one member"))?;
-        let topic = kafka.topic(topics::COMMANDS);
         let joined = Arc::new(AtomicBool::new(false));
-        let group = Group {
-            owners: Arc::clone(&owners),
-            topic: topic.clone(),
-            ours: Mutex::default(),
+        let joining = Joining {
+            config: kafka.member(name),
+            topic: kafka.topic(topics::COMMANDS),
+            owners,
             joined: Arc::clone(&joined),
         };
-        let consumer: BaseConsumer<Group> =
-            kafka.member(name).create_with_context(group).map_err(std::io::Error::other)?;
-        consumer.subscribe(&[&topic]).map_err(std::io::Error::other)?;
+        let consumer = joining.join().map_err(std::io::Error::other)?;
         let stop = Arc::new(AtomicBool::new(false));
         let failed = Arc::<OnceLock<String>>::default();
         let (stopped, fault) = (Arc::clone(&stop), Arc::clone(&failed));
         let reading = Reading {
             consumer,
-            topic,
+            topic: joining.topic.clone(),
             wishes,
-            owners,
+            owners: Arc::clone(&joining.owners),
+            joining,
+            put_out: Vec::new(),
             clock,
             sessions: HashMap::new(),
             again_at: None,
@@ -135,6 +141,9 @@ struct Reading {
     topic: String,
     wishes: Receiver<Wish>,
     owners: Arc<dyn Owners>,
+    joining: Joining,
+    /// When the group has put us out lately.
+    put_out: Vec<Instant>,
     clock: SharedClock,
     sessions: HashMap<Partition, Session>,
     /// When what could not be read is begun anew.
@@ -149,12 +158,42 @@ impl Reading {
             self.begin_again();
             if let Err(error) = self.read() {
                 tracing::error!(error = &error as &dyn std::error::Error, "the group is lost");
-                // Only said once: there is no way back for this consumer.
-                let _ = failed.set(error.to_string());
-                return;
+                // There is no way back for this consumer.
+                if !self.join_again(stop) {
+                    let _ = failed.set(error.to_string());
+                    return;
+                }
             }
         }
         self.leave();
+    }
+
+    /// Gives up all and joins anew, unless that was done too often lately; tells whether it was done.
+    fn join_again(&mut self, stop: &AtomicBool) -> bool {
+        self.consumer.context().lose_all();
+        self.sessions.clear();
+        let now = Instant::now();
+        self.put_out.retain(|at| now.duration_since(*at) < REJOINS.1);
+        if self.put_out.len() >= REJOINS.0 {
+            return false;
+        }
+        if !self.put_out.is_empty() {
+            let until = now + rand::rng().random_range(Duration::ZERO..=REJOIN_PAUSE);
+            while Instant::now() < until && !stop.load(Ordering::Acquire) {
+                std::thread::sleep(POLL);
+            }
+        }
+        self.put_out.push(now);
+        match self.joining.join() {
+            Ok(consumer) => {
+                self.consumer = consumer;
+                true
+            }
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "not joined anew");
+                false
+            }
+        }
     }
 
     /// Leaves the group, which gives every partition up at once.
