@@ -74,6 +74,12 @@ impl Container {
         Self { container: Some(container), leash: leash.expect("a shell runs") }
     }
 
+    /// Tells whether it has ended by itself.
+    pub(crate) fn has_ended(&self) -> bool {
+        let container = self.container.as_ref().expect("it is there until it is dropped");
+        !wait(container.is_running()).expect("the engine tells how a broker does")
+    }
+
     /// Stops it in its tracks.
     pub(crate) fn pause(&self) {
         let container = self.container.as_ref().expect("it is there until it is dropped");

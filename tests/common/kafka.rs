@@ -8,7 +8,6 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -18,19 +17,27 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tempfile::TempDir;
 
-use crate::common::{run, until};
+use crate::common::{run, until, until_within};
+use disk::SmallDisk;
 
 #[path = "containers.rs"]
 mod containers;
+#[path = "ports.rs"]
+mod ports;
 #[path = "secured.rs"]
 mod secured;
+#[path = "disk.rs"]
+mod disk;
 
 use containers::Container;
+pub(crate) use ports::free_ports;
 
 /// The variable that names a Kafka to be used instead of one that is started here.
 const ADDRESS: &str = "TALLYBOOK_TEST_KAFKA";
 /// How long one question to a broker may take.
 const ASK: Duration = Duration::from_secs(2);
+/// How long a broker may take until it is back, on a machine that has other things to do.
+const BACK: Duration = Duration::from_mins(5);
 /// Any text of 22 characters of base64 does as the cluster's id.
 const CLUSTER_ID: &str = "dGFsbHlib29rLXRlc3RzAA";
 
@@ -39,6 +46,8 @@ const CLUSTER_ID: &str = "dGFsbHlib29rLXRlc3RzAA";
 pub(crate) struct Cluster {
     brokers: Vec<Broker>,
     bootstrap: String,
+    /// Where one of the brokers has its files, when it has a disk of its own.
+    disk: Option<SmallDisk>,
     folder: Option<TempDir>,
     /// What a client must be told to be let in.
     client: Vec<(String, String)>,
@@ -59,6 +68,7 @@ enum Asks {
 /// One broker, started here.
 #[derive(Debug)]
 struct Broker {
+    address: String,
     properties: PathBuf,
     asks: Asks,
     running: Option<Running>,
@@ -83,35 +93,43 @@ impl Cluster {
     /// Starts a cluster of so many brokers, or takes the one at the address given by the environment.
     pub(crate) fn start(count: usize) -> Self {
         if let Ok(bootstrap) = environment(ADDRESS) {
-            return Self { brokers: Vec::new(), bootstrap, folder: None, client: Vec::new() };
+            let (brokers, client) = (Vec::new(), Vec::new());
+            return Self { brokers, bootstrap, disk: None, folder: None, client };
         }
-        Self::start_here(count, &[], Asks::Nothing)
+        Self::start_here(count, &[], Asks::Nothing, None)
+    }
+
+    /// Starts a cluster here, one of whose brokers has a small disk of its own, if such a one can be had.
+    pub(crate) fn start_with_a_small_disk(count: usize, place: usize) -> Self {
+        Self::start_here(count, &[], Asks::Nothing, Some(place))
     }
 
     /// Starts a cluster whose brokers have a listener each that is reached through a proxy: on the first
     /// port of each pair it listens, and tells its clients the second.
     pub(crate) fn start_behind(proxies: &[(u16, u16)]) -> Self {
-        Self::start_here(proxies.len(), proxies, Asks::Nothing)
+        Self::start_here(proxies.len(), proxies, Asks::Nothing, None)
     }
 
     /// Starts one broker here that lets in by TLS and SCRAM only.
     pub(crate) fn start_secured() -> Self {
-        Self::start_here(1, &[], Asks::Scram)
+        Self::start_here(1, &[], Asks::Scram, None)
     }
 
-    fn start_here(count: usize, proxies: &[(u16, u16)], asks: Asks) -> Self {
+    fn start_here(count: usize, proxies: &[(u16, u16)], asks: Asks, small: Option<usize>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let disk = small.and_then(|place| SmallDisk::mount(&logs(folder.path(), place)));
         let ports: Vec<(u16, u16)> =
             free_ports(2 * count).chunks(2).map(|two| (two[0], two[1])).collect();
         let mut brokers: Vec<Broker> = (0..count)
             .map(|place| Broker {
+                address: format!("127.0.0.1:{}", ports[place].0),
                 properties: configure(folder.path(), place, &ports, proxies.get(place).copied()),
                 asks,
                 running: None,
             })
             .collect();
-        let addresses: Vec<String> =
-            ports.iter().map(|(port, _)| format!("127.0.0.1:{port}")).collect();
+        let addresses: Vec<&str> = brokers.iter().map(|broker| &*broker.address).collect();
+        let bootstrap = addresses.join(",");
         let mut client = Vec::new();
         if asks == Asks::Scram {
             client = secured::secure(folder.path(), &brokers[0].properties);
@@ -120,8 +138,7 @@ impl Cluster {
             broker.format();
             broker.start();
         }
-        let bootstrap = addresses.join(",");
-        let cluster = Self { brokers, bootstrap, folder: Some(folder), client };
+        let cluster = Self { brokers, bootstrap, disk, folder: Some(folder), client };
         cluster.wait_for(count);
         cluster
     }
@@ -153,10 +170,37 @@ impl Cluster {
         });
     }
 
+    /// Waits until a broker that was started again is one of so many. Panics when it ends.
+    pub(crate) fn wait_until_back(&mut self, place: usize, count: usize) {
+        let mut config = ClientConfig::new();
+        // Of itself it is asked: others may say that it is there while they have not missed it yet.
+        config.set("bootstrap.servers", &self.brokers[place].address);
+        config.extend(self.client.iter().cloned());
+        let consumer: BaseConsumer = config.create().expect("a client needs no broker to be made");
+        until_within(BACK, "the broker to be back", || {
+            let ended = self.brokers[place].has_ended();
+            assert!(!ended, "broker {place} ended, and was to be back");
+            let metadata = consumer.fetch_metadata(None, ASK).ok()?;
+            (metadata.brokers().len() >= count).then_some(())
+        });
+    }
+
+    /// Gives the small disk that one of the brokers has, if there could be one.
+    pub(crate) fn small_disk(&self) -> Option<&SmallDisk> {
+        self.disk.as_ref()
+    }
+
+    /// Tells whether a broker has ended by itself.
+    pub(crate) fn has_ended(&mut self, place: usize) -> bool {
+        self.brokers[place].has_ended()
+    }
+
     /// Kills a broker at once.
     pub(crate) fn kill(&mut self, place: usize) {
         let running = self.brokers[place].running.take().expect("the broker runs");
-        if let Running::Here(process) = &running {
+        if let Running::Here(process) = &running
+            && !process.has_ended()
+        {
             process.signal("KILL");
         }
     }
@@ -211,6 +255,15 @@ impl Broker {
         assert_eq!(ran.code, Some(0), "formatting a broker failed: {}{}", ran.stdout, ran.stderr);
     }
 
+    /// Tells whether it has ended, though nobody has killed it.
+    fn has_ended(&self) -> bool {
+        match self.running.as_ref() {
+            Some(Running::Here(process)) => process.has_ended(),
+            Some(Running::Contained(container)) => container.has_ended(),
+            None => false,
+        }
+    }
+
     fn start(&mut self) {
         self.running = Some(if containers::are_there() {
             let folder = self.properties.parent().expect("it is in a folder");
@@ -245,6 +298,12 @@ impl Leashed {
         let stdout = leash.stdout.take().expect("stdout is piped");
         BufReader::new(stdout).read_line(&mut pid).expect("the shell says the broker's pid");
         Self { leash, pid: pid.trim().to_owned() }
+    }
+
+    /// Tells whether it has ended. One that was not waited for yet is a zombie.
+    fn has_ended(&self) -> bool {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok();
+        status.is_none_or(|status| status.contains("State:\tZ"))
     }
 
     fn signal(&self, name: &str) {
@@ -288,11 +347,16 @@ fn configure(
          transaction.state.log.replication.factor={replicas}\n\
          transaction.state.log.min.isr={in_sync}\nlog.cleaner.dedupe.buffer.size=4194304\n",
         voters.join(","),
-        folder.join(format!("logs-{place}")).display(),
+        logs(folder, place).display(),
     );
     let properties = folder.join(format!("broker-{place}.properties"));
     fs::write(&properties, text).expect("a temporary file can be written");
     properties
+}
+
+/// Gives where a broker has its files.
+fn logs(folder: &Path, place: usize) -> PathBuf {
+    folder.join(format!("logs-{place}"))
 }
 
 /// Gives the command of a JVM with the broker's jars.
@@ -322,13 +386,6 @@ fn jars() -> PathBuf {
     assert!(output.status.success(), "{lacks} (mvn: {said})");
     fs::write(jars.join("complete"), "").expect("the folder of build results can be written");
     jars
-}
-
-pub(crate) fn free_ports(count: usize) -> Vec<u16> {
-    let listeners: Vec<TcpListener> = (0..count)
-        .map(|_| TcpListener::bind("127.0.0.1:0").expect("there are free ports"))
-        .collect();
-    listeners.iter().map(|listener| listener.local_addr().expect("an address").port()).collect()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the tests' own switch, no setting of the product")]

@@ -72,8 +72,13 @@ pub fn run_with(command: &mut Command, input: &str) -> Ran {
 }
 
 /// Looks again and again until there is something, and gives it. Panics after [`DEADLINE`].
-pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + DEADLINE;
+pub fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    until_within(DEADLINE, what, look)
+}
+
+/// The same for what takes long: panics after a time of its own.
+pub fn until_within<T>(patience: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(found) = look() {
             return found;
@@ -307,6 +312,11 @@ impl Process {
     /// Gives stderr so far.
     pub fn stderr(&self) -> String {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
+    }
+
+    /// Gives the process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Gives how the process ended, if it has.
