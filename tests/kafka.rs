@@ -11,6 +11,8 @@ mod log;
 mod asyncapi;
 #[path = "kafka/publisher.rs"]
 mod publisher;
+#[path = "kafka/servers.rs"]
+mod servers;
 #[path = "kafka/work.rs"]
 mod work;
 #[path = "kafka/frames.rs"]
@@ -28,7 +30,6 @@ mod cases;
 #[path = "kafka/errors.rs"]
 mod errors;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -90,7 +91,7 @@ async fn a_command_goes_through_kafka_and_is_answered() {
     let kafka = topics_of_our_own();
     made(&kafka).await;
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let server = work::start(&kafka, folder.path(), "one").await;
+    let server = servers::start(&kafka, folder.path(), "one").await;
     let client = server.client();
     let made = client.post("/api/v1/customers", &json!({"key": "acme"})).await.expect(201);
     assert_eq!((&made["key"], &made["version"]), (&json!("acme"), &json!(1)));
@@ -133,7 +134,7 @@ async fn what_another_program_puts_into_the_topic_is_decided_or_set_aside() {
     let kafka = topics_of_our_own();
     made(&kafka).await;
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let server = work::start(&kafka, folder.path(), "one").await;
+    let server = servers::start(&kafka, folder.path(), "one").await;
     let command = |key: &str| {
         json!({"command_id": uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, key.as_bytes()),
             "tenant": "t", "environment": "live", "type": "CreateCustomer",
@@ -202,11 +203,11 @@ async fn two_servers_share_the_work_and_either_may_be_killed() {
     let names = ["one", "two"];
     let mut running = Vec::new();
     for (folder, name) in folders.iter().zip(names) {
-        running.push(work::start(&kafka, folder.path(), name).await);
+        running.push(servers::start(&kafka, folder.path(), name).await);
     }
     let clients = running.iter().map(Server::client).collect();
     let servers: work::Servers = Arc::new(RwLock::new(clients));
-    let writers = work::Writers::start(8, &servers);
+    let writers = work::Writers::start(8, &servers, Duration::ZERO);
     for round in 0..KILLS {
         let before = writers.told();
         common::until_async("more answers", || async {
@@ -216,7 +217,7 @@ async fn two_servers_share_the_work_and_either_may_be_killed() {
         let victim = round % 2;
         let other = running.remove(victim);
         other.kill();
-        let again = work::start(&kafka, folders[victim].path(), names[victim]).await;
+        let again = servers::start(&kafka, folders[victim].path(), names[victim]).await;
         running.insert(victim, again);
         *servers.write().await = running.iter().map(Server::client).collect();
     }
@@ -233,12 +234,12 @@ async fn two_servers_share_one_database_and_either_may_be_killed() {
     let names = ["one", "two"];
     let start = async |place: usize| {
         let more = ["--postgres", &url];
-        work::start_with(&kafka, folders[place].path(), names[place], &more).await
+        servers::start_with(&kafka, folders[place].path(), names[place], &more).await
     };
     let mut running = vec![start(0).await, start(1).await];
     let clients = running.iter().map(Server::client).collect();
     let servers: work::Servers = Arc::new(RwLock::new(clients));
-    let writers = work::Writers::start(8, &servers);
+    let writers = work::Writers::start(8, &servers, Duration::ZERO);
     for round in 0..2 {
         let before = writers.told();
         common::until_async("more answers", || async {
@@ -255,7 +256,7 @@ async fn two_servers_share_one_database_and_either_may_be_killed() {
     assert!(told > 400, "{told}");
     // What a fresh fold of the journal gives, in files.
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let fresh = work::start(&kafka, folder.path(), "fresh").await;
+    let fresh = servers::start(&kafka, folder.path(), "fresh").await;
     let expected = fresh.client().get(list).await.expect(200);
     fresh.stop();
     let again = start(0).await;
@@ -283,49 +284,6 @@ async fn check(kafka: &Kafka, running: Vec<Server>, writers: work::Writers) -> u
     }
     let journal = log::journal(kafka);
     journal.check();
-    let mut accepted = BTreeMap::new();
-    for decision in journal.decisions().filter(|of| !of["outcome"]["accepted"].is_null()) {
-        accepted.insert(decision["command"]["command_id"].as_str().unwrap_or_default(), decision);
-    }
-    for told in told.iter().filter(|told| told.answer["outcome"] == "accepted") {
-        let decision = accepted.get(&*told.command_id);
-        let decision = decision.unwrap_or_else(|| panic!("lost: {told:?}"));
-        assert_eq!(told.answer["position"]["seq"], decision["seq"], "{told:?}");
-        assert_eq!(told.answer["version"], decision["outcome"]["accepted"]["to_version"]);
-    }
+    journal.check_told(&told);
     told.len()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn any_of_three_brokers_may_be_killed_or_stopped() {
-    let mut cluster = broker::Cluster::start(3);
-    assert!(cluster.is_ours(), "this test kills brokers: it does not take those of an address");
-    let kafka = Kafka::at(cluster.bootstrap());
-    topics::apply(&kafka, PARTITIONS, 3).await.expect("the topics are made");
-    let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let server = work::start(&kafka, folder.path(), "one").await;
-    let servers: work::Servers = Arc::new(RwLock::new(vec![server.client()]));
-    let writers = work::Writers::start(8, &servers);
-    let more = async |count: u64| {
-        let before = writers.told();
-        common::until_async("more answers", || async {
-            (writers.told() > before + count).then_some(())
-        })
-        .await;
-    };
-    for place in 0..3 {
-        more(200).await;
-        cluster.kill(place);
-        more(200).await;
-        cluster.restart(place);
-        cluster.wait_for(3);
-    }
-    // It is silent, not gone: longer than its leadership lasts.
-    more(200).await;
-    cluster.pause(0);
-    more(100).await;
-    cluster.resume(0);
-    more(200).await;
-    let told = check(&kafka, vec![server], writers).await;
-    assert!(told > 1_500, "{told}");
 }

@@ -18,7 +18,7 @@ use crate::common::{self, until_async};
 use crate::frames::Api;
 use crate::proxy::{Injected, Treat};
 use crate::takeover::{Stage, behind_a_proxy, check, commands_for};
-use crate::{PARTITIONS as SERVED, log, made, topics_of_our_own, work};
+use crate::{PARTITIONS as SERVED, log, made, servers, topics_of_our_own};
 
 const HERE: Partition = Partition(0);
 const ELSEWHERE: Partition = Partition(1);
@@ -178,7 +178,7 @@ async fn what_a_leader_of_yesterday_says_about_offsets_stops_nothing() {
     let kafka = tallybook::kafka::Kafka::at(proxy.address());
     made(&kafka).await;
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let server = work::start(&kafka, folder.path(), "one").await;
+    let server = servers::start(&kafka, folder.path(), "one").await;
     let client = server.client();
     client.post("/api/v1/customers", &json!({"key": "before"})).await.expect(201);
     // Every reader hears it: the member of the group, the one that answers, the projector.
@@ -210,7 +210,7 @@ async fn an_older_build_halts_at_a_record_of_a_newer_version() {
     let kafka = topics_of_our_own();
     made(&kafka).await;
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let mut server = work::start(&kafka, folder.path(), "one").await;
+    let mut server = servers::start(&kafka, folder.path(), "one").await;
     let producer: BaseProducer = kafka.client().create().expect("a producer");
     let topic = kafka.topic(topics::JOURNAL);
     let newer =
@@ -248,7 +248,7 @@ async fn commands_of_upstream_transactions_are_decided_and_gaps_are_known() {
     let kafka = topics_of_our_own();
     made(&kafka).await;
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let server = work::start(&kafka, folder.path(), "one").await;
+    let server = servers::start(&kafka, folder.path(), "one").await;
     let id = format!("{}-upstream", kafka.prefix);
     let producer: BaseProducer =
         kafka.producer().set("transactional.id", id).create().expect("a producer");

@@ -9,6 +9,8 @@ use tallybook::kafka::Kafka;
 use tallybook_events::chain::Chain;
 use tallybook_events::ids::Partition;
 
+use crate::work::Told;
+
 /// Most records that are read at a time.
 const RECORDS: usize = 10_000;
 /// Most bytes that are read at a time.
@@ -53,6 +55,21 @@ impl Journal {
     /// Gives the decisions that count, of all partitions.
     pub(crate) fn decisions(&self) -> impl Iterator<Item = &Value> {
         self.counting.values().flatten().filter(|record| !record["outcome"].is_null())
+    }
+
+    /// Checks that each answer that was given stands here.
+    pub(crate) fn check_told(&self, told: &[Told]) {
+        let mut accepted = BTreeMap::new();
+        for decision in self.decisions().filter(|of| !of["outcome"]["accepted"].is_null()) {
+            let id = decision["command"]["command_id"].as_str().unwrap_or_default();
+            accepted.insert(id, decision);
+        }
+        for told in told.iter().filter(|told| told.answer["outcome"] == "accepted") {
+            let decision = accepted.get(&*told.command_id);
+            let decision = decision.unwrap_or_else(|| panic!("lost: {told:?}"));
+            assert_eq!(told.answer["position"]["seq"], decision["seq"], "{told:?}");
+            assert_eq!(told.answer["version"], decision["outcome"]["accepted"]["to_version"]);
+        }
     }
 
     /// Checks what must hold of any journal: every offset of the commands' topic has its one record, in

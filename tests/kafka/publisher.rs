@@ -14,7 +14,7 @@ use tokio::sync::RwLock;
 
 use crate::common::python::Python;
 use crate::common::{Client, DEADLINE, Server, run, until, until_async};
-use crate::{PARTITIONS, asyncapi, log, made, topics_of_our_own, work};
+use crate::{PARTITIONS, asyncapi, log, made, servers, topics_of_our_own, work};
 
 /// The consumer's packages.
 const REQUIREMENTS: &str = "tests/kafka/python/requirements.txt";
@@ -194,7 +194,7 @@ async fn a_plain_consumer_reads_events_customers_and_usage() {
     let kafka = topics_of_our_own();
     made(&kafka).await;
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let server = work::start(&kafka, folder.path(), "one").await;
+    let server = servers::start(&kafka, folder.path(), "one").await;
     let client = server.client();
     for number in 0..12 {
         let key = format!("c{number}");
@@ -248,7 +248,7 @@ async fn a_plain_consumer_reads_events_customers_and_usage() {
     server.stop();
     let before = taken_up(&kafka, "events");
     std::fs::remove_dir_all(folder.path().join("publisher")).expect("the publisher has rows");
-    let server = work::start(&kafka, folder.path(), "one").await;
+    let server = servers::start(&kafka, folder.path(), "one").await;
     let client = server.client();
     client.post("/api/v1/customers", &json!({"key": "one more"})).await.expect(201);
     all_is_published(&kafka).await;
@@ -279,7 +279,7 @@ async fn publishers_are_killed_and_stopped_and_each_event_is_there_once() {
         publishers.push(publisher(&kafka, folder.path(), name).await);
     }
     let servers: work::Servers = Arc::new(RwLock::new(vec![server.client()]));
-    let writers = work::Writers::start(8, &servers);
+    let writers = work::Writers::start(8, &servers, Duration::ZERO);
     let more = async || {
         let before = taken_up(&kafka, "events");
         until_async("more events", || async {

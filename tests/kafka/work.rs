@@ -1,29 +1,19 @@
-//! Servers that share one Kafka, and clients that write to them.
+//! Clients that write to servers which share one Kafka.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
-use tallybook::kafka::Kafka;
 use tokio::sync::RwLock;
 use tokio::task::JoinHandle;
 
-use crate::common::{Client, Server};
+use crate::common::Client;
 
+/// Pause before a command that got no answer is sent again.
+const AGAIN: Duration = Duration::from_millis(20);
 /// Customers that are written to.
 const CUSTOMERS: u64 = 24;
-
-/// Starts a server that has its files in a folder and its log on Kafka.
-pub(crate) async fn start(kafka: &Kafka, data: &Path, name: &str) -> Server {
-    start_with(kafka, data, name, &[]).await
-}
-
-/// The same, with further arguments of `serve`.
-pub(crate) async fn start_with(kafka: &Kafka, data: &Path, name: &str, more: &[&str]) -> Server {
-    let arguments = ["--kafka", &kafka.bootstrap, "--kafka-prefix", &kafka.prefix, "--name", name];
-    Server::start_in(data, &[&arguments, more].concat()).await
-}
 
 /// Where clients write to. A client that gets no answer asks the next one, with the same command id.
 pub(crate) type Servers = Arc<RwLock<Vec<Client>>>;
@@ -45,10 +35,12 @@ pub(crate) struct Writers {
 }
 
 impl Writers {
-    pub(crate) fn start(count: u64, servers: &Servers) -> Self {
+    /// Starts so many; each rests for a while between two commands.
+    pub(crate) fn start(count: u64, servers: &Servers, rest: Duration) -> Self {
         let (stop, told) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
         let write = |number| {
-            tokio::spawn(write(number, Arc::clone(servers), Arc::clone(&stop), Arc::clone(&told)))
+            let (servers, stop, told) = (Arc::clone(servers), Arc::clone(&stop), Arc::clone(&told));
+            tokio::spawn(write(number, servers, stop, told, rest))
         };
         let running = (0..count).map(write).collect();
         Self { stop, told, running }
@@ -75,6 +67,7 @@ async fn write(
     servers: Servers,
     stop: Arc<AtomicBool>,
     told: Arc<AtomicU64>,
+    rest: Duration,
 ) -> Vec<Told> {
     let mut all = Vec::new();
     let mut turn = number;
@@ -110,7 +103,10 @@ async fn write(
                 // Not answered, so nothing is known of it.
                 break;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(AGAIN).await;
+        }
+        if !rest.is_zero() {
+            tokio::time::sleep(rest).await;
         }
     }
     all
