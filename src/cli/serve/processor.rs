@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 
 use super::part::Part;
+use super::roles::OnKafka;
 use crate::cli::log::Log;
 use crate::clock::SharedClock;
 use crate::decisions::{TierCatalogue, decide};
@@ -49,7 +50,7 @@ pub(super) fn start(
         clock: Arc::clone(clock),
         tiers,
         name: name.to_owned(),
-        workers: workers(),
+        workers: workers(if log.kafka.is_some() { OnKafka::Yes } else { OnKafka::No }),
         decide,
         feed: feed.clone().map(|feed| feed as _),
         snapshots: build().map(|build| Snapshots::new(folder.join(SNAPSHOTS), &build, EVERY)),
@@ -118,6 +119,14 @@ fn build() -> Option<String> {
     Some(format!("{version}, {} bytes of {}", program.len(), built.as_nanos()))
 }
 
-fn workers() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MAX_WORKERS)
+/// Gives the number of threads that own partitions. On Kafka an owner may wait for brokers, and others
+/// shall not wait with it: a thread for each core. In files none waits long, and who takes requests, writes
+/// the journal and folds needs the cores too: half as many, woken less often, for more at a time.
+fn workers(on_kafka: OnKafka) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let threads = match on_kafka {
+        OnKafka::Yes => cores,
+        OnKafka::No => cores / 2,
+    };
+    threads.clamp(1, MAX_WORKERS)
 }
