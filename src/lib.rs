@@ -88,6 +88,7 @@ pub mod publisher;
 pub mod gateway;
 pub mod keys;
 pub mod kafka;
+mod arena;
 pub mod clock;
 pub mod cli;
 pub mod config;

@@ -1,7 +1,8 @@
 //! Our answer to a command: one per command, recorded, with all its events.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::chain::Head;
 use crate::command::{Claim, Command, CommandBody, Routed};
@@ -39,7 +40,7 @@ pub struct Decision {
 }
 
 /// Where a command came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum SourceRef {
     /// The queue of this process.
@@ -53,6 +54,38 @@ pub enum SourceRef {
         /// Offset of the command decided before it.
         prev_offset: Option<u64>,
     },
+}
+
+/// A source as it is written. Read by hand: what serde derives for such an enum keeps all members in
+/// memory before it looks at the first one, and every record has a source.
+#[derive(Deserialize)]
+struct SourceWire {
+    kind: SourceKind,
+    partition: Option<Partition>,
+    offset: Option<u64>,
+    prev_offset: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum SourceKind {
+    Local,
+    Topic,
+}
+
+impl<'de> Deserialize<'de> for SourceRef {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let SourceWire { kind, partition, offset, prev_offset } =
+            SourceWire::deserialize(deserializer)?;
+        match kind {
+            SourceKind::Local => Ok(Self::Local),
+            SourceKind::Topic => Ok(Self::Topic {
+                partition: partition.ok_or_else(|| D::Error::missing_field("partition"))?,
+                offset: offset.ok_or_else(|| D::Error::missing_field("offset"))?,
+                prev_offset,
+            }),
+        }
+    }
 }
 
 /// What became of a command.

@@ -3,6 +3,7 @@
 //! - [`command`]: what was asked. [`decision`]: our answer, one per command. [`event`]: the catalogue
 //!   of facts, by concept in [`customer`].
 //! - [`chain`]: which records of a journal count: the reader rule. [`codec`]: bytes and records;
+//!   [`lean`]: the same, for whoever has millions to read;
 //!   [`versions`]: every event version that was ever written. [`schemas`]: all of it as JSON Schemas.
 //! - [`outside`]: JSON from outside becomes one of these, or a fault with its place.
 //! - [`ids`], [`text`], [`money`], [`time`], [`period`], [`field`], [`json`]: the words they are made of.
@@ -13,6 +14,7 @@ pub mod event;
 pub mod customer;
 pub mod chain;
 pub mod codec;
+pub mod lean;
 pub mod versions;
 pub mod schemas;
 pub mod outside;

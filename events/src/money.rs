@@ -325,6 +325,9 @@ fn serialize_decimal<S: Serializer>(decimal: &Decimal, serializer: S) -> Result<
 fn deserialize_decimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Decimal, D::Error> {
     let raw = <&RawValue>::deserialize(deserializer)?.get();
     match raw.as_bytes().first() {
+        Some(b'"') if !raw.contains('\\') => {
+            parse_decimal(&raw[1..raw.len() - 1]).map_err(de::Error::custom)
+        }
         Some(b'"') => {
             let text: Cow<'_, str> = serde_json::from_str(raw).map_err(de::Error::custom)?;
             parse_decimal(&text).map_err(de::Error::custom)

@@ -154,6 +154,9 @@ impl Owner {
 
     /// Sends commands of our own to the partitions where they are decided.
     pub(super) fn send(&self, commands: Vec<Command>) {
+        if commands.is_empty() {
+            return;
+        }
         if let Some(feed) = &self.shared.feed {
             let home = |command: Command| (self.shared.partition_of(command.home()), command);
             feed.post(commands.into_iter().map(home).collect());

@@ -25,8 +25,6 @@ use crate::inbox::{Answer, Incoming, ReplyTo};
 
 /// Most hops within a partition before a command is refused: slot to customer is one.
 const MAX_HOPS: usize = 4;
-/// Bytes that a usual record takes.
-const USUAL_RECORD: usize = 1_024;
 
 impl Owner {
     /// Decides what waits, as far as may be decided ahead.
@@ -206,7 +204,6 @@ impl Owner {
             .filter(|follow_up| matches!(follow_up.body, CommandBody::Release(_)))
             .map(|release| release.command_id)
             .collect();
-        let mut record = Vec::with_capacity(USUAL_RECORD + json.len());
         let parts = DecisionParts {
             decided_at,
             rules: RULES,
@@ -216,8 +213,8 @@ impl Owner {
             gives_back: &gives_back,
             events: &events,
         };
-        let written = codec::write_decision(&mut record, term, seq, &head, &parts);
-        let record = Bytes::from(record);
+        let (record, written) =
+            self.arena.write(|record| codec::write_decision(record, term, seq, &head, &parts));
         self.ownership.decided_ahead(&record);
         for key in key.into_iter().chain(idempotency.iter().copied()) {
             self.ahead_keys.insert(key, seq);

@@ -58,7 +58,7 @@ pub(super) fn probe() -> u64 {
 
 /// The key is a hash already.
 #[derive(Debug, Default)]
-struct Ready(u64);
+pub(super) struct Ready(u64);
 
 impl Hasher for Ready {
     fn finish(&self) -> u64 {

@@ -2,7 +2,8 @@
 //!
 //! - `ownership`: who owns a partition, as the log tells it: rules R1 to R4, without any I/O.
 //! - `memory`: which commands were decided, to answer a repeat like the first time.
-//! - `state`: the customers of a partition, and what a journal record does to them.
+//! - `state`: the customers of a partition, and what a journal record does to them; `restoring`: reading
+//!   a partition into it.
 //! - `owner`: one partition: restore, claim, read up to the claim, append, judge, answer.
 //! - `deciding`: the rules, and the records that are written and appended ahead; `repeats`: what was
 //!   asked before; `idempotency`: what
@@ -14,6 +15,7 @@
 mod ownership;
 mod memory;
 mod state;
+mod restoring;
 mod owner;
 mod deciding;
 mod repeats;
@@ -30,12 +32,14 @@ mod model;
 mod tests;
 
 pub use ownership::{Fetched, Ownership, Step, UpTo};
+pub use restoring::{RestoreError, restore};
 pub use snapshot::Snapshots;
-pub use state::{PartitionState, RestoreError, restore};
+pub use state::PartitionState;
 pub use worker::{Decide, PartitionStatus, Processor, ProcessorConfig, ProcessorHandle};
 
-/// Most records that are decided ahead and not judged yet, per partition.
-pub const MAX_AHEAD: usize = 16_384;
+/// Most records that are decided ahead and not judged yet, per partition. Many enough to fill the time
+/// until a batch is kept; more would only be cold in memory when they come to count.
+pub const MAX_AHEAD: usize = 4_096;
 /// Most records that are read from the journal at once.
 pub const READ_RECORDS: usize = 8_192;
 /// Most bytes that are read from the journal at once.

@@ -3,6 +3,7 @@
 //! What is decided, and how, is in `deciding`; who owns the partition, in `ownership`.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,13 +16,15 @@ use tallybook_events::time::Timestamp;
 
 use super::answering::Counters;
 use super::fed::Place;
-use super::memory::MemoryKey;
+use super::memory::{MemoryKey, Ready};
 use super::ownership::{Fetched, Ownership, Step, UpTo};
 use super::parked::Parked;
-use super::state::{PartitionState, RestoreError, restore};
+use super::restoring::{RestoreError, restore};
+use super::state::PartitionState;
 use super::trouble::Trouble;
 use super::worker::{PartitionStatus, Shared};
 use super::{READ_BYTES, READ_RECORDS};
+use crate::arena::Arena;
 use crate::inbox::{Incoming, ReplyTo};
 use crate::journal::{Appender, Delivery, JournalError};
 
@@ -62,7 +65,7 @@ pub(super) struct Owner {
     /// Decided and not counted, oldest first; in step with the ownership's.
     pub(super) ahead: VecDeque<Ahead>,
     /// Where in `ahead` a command is, by its seq.
-    pub(super) ahead_keys: HashMap<MemoryKey, u64>,
+    pub(super) ahead_keys: HashMap<MemoryKey, u64, BuildHasherDefault<Ready>>,
     /// Who waits for a held command.
     pub(super) held_replies: HashMap<(Scope, CommandId), Vec<ReplyTo>>,
     /// Commands to be sent on before the batch is appended.
@@ -78,6 +81,8 @@ pub(super) struct Owner {
     pub(super) counters: Counters,
     /// Records to be appended next.
     pub(super) batch: Vec<Bytes>,
+    /// Where records are written.
+    pub(super) arena: Arena,
     pub(super) failures: u32,
     pub(super) resume_at: Option<Instant>,
     pub(super) asked_at: Instant,
@@ -108,7 +113,7 @@ impl Owner {
             claim_pending: false,
             waiting: VecDeque::new(),
             ahead: VecDeque::new(),
-            ahead_keys: HashMap::new(),
+            ahead_keys: HashMap::default(),
             held_replies: HashMap::new(),
             outgoing: Vec::new(),
             wanted,
@@ -117,6 +122,7 @@ impl Owner {
             parked: HashMap::new(),
             counters: Counters::find(),
             batch: Vec::new(),
+            arena: Arena::default(),
             failures: 0,
             resume_at: wanted.then(Instant::now),
             asked_at: Instant::now(),

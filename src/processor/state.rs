@@ -2,18 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use tallybook_events::chain::{Chain, Halt, Offset};
-use tallybook_events::codec::{self, Record as JournalRecord};
+use tallybook_events::chain::{Halt, Offset};
+use tallybook_events::codec::Record as JournalRecord;
 use tallybook_events::command::{Command, CommandBody};
 use tallybook_events::decision::{Decision, Outcome, RejectionCode, SourceRef};
-use tallybook_events::ids::{CustomerId, Partition};
+use tallybook_events::ids::CustomerId;
+use tallybook_events::lean;
 use tallybook_events::time::Timestamp;
 
 use super::idempotency;
 use super::memory::{Memory, MemoryKey};
-use super::{READ_BYTES, READ_RECORDS};
 use crate::decisions::{Decided, RareTies, Record, Slot};
-use crate::journal::{Journal, JournalError};
 
 /// All that one partition knows. A function of its journal alone.
 #[derive(Debug, Default)]
@@ -126,7 +125,7 @@ impl PartitionState {
     /// # Errors
     /// [`Halt::Unreadable`] when this build cannot read it.
     pub(super) fn take_in_record(&mut self, offset: Offset, record: &[u8]) -> Result<(), Halt> {
-        match codec::read(record).map_err(|source| Halt::Unreadable { offset, source })? {
+        match lean::read(record).map_err(|source| Halt::Unreadable { offset, source })? {
             JournalRecord::Claim(_) => {}
             JournalRecord::Decision(decision) => self.take_in(offset, &decision),
             JournalRecord::DeadLetter(letter) => {
@@ -169,70 +168,4 @@ pub(super) fn subject(command: &Command, outcome: &Outcome) -> Option<CustomerId
     outcome
         .customer_id()
         .or_else(|| matches!(command.body, CommandBody::SettleClaim(_)).then(|| command.home()))
-}
-
-/// Why a partition could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum RestoreError {
-    /// The journal does not answer, or is damaged.
-    #[error("partition {partition} cannot be read")]
-    Journal {
-        /// Which.
-        partition: Partition,
-        /// Why.
-        #[source]
-        source: JournalError,
-    },
-    /// The reader rule halts.
-    #[error("partition {partition} halts")]
-    Halt {
-        /// Which.
-        partition: Partition,
-        /// Why.
-        #[source]
-        source: Halt,
-    },
-}
-
-/// Reads a partition from where `chain` stands up to the end that it has now, into `state`.
-///
-/// # Errors
-/// [`RestoreError`] when the journal does not answer or its records cannot be explained.
-pub fn restore(
-    journal: &dyn Journal,
-    partition: Partition,
-    chain: &mut Chain,
-    state: &mut PartitionState,
-) -> Result<(), RestoreError> {
-    restore_while(journal, partition, chain, state, &|| true)
-}
-
-/// Does the same as long as it may go on.
-///
-/// # Errors
-/// [`RestoreError`], as [`restore`].
-pub(super) fn restore_while(
-    journal: &dyn Journal,
-    partition: Partition,
-    chain: &mut Chain,
-    state: &mut PartitionState,
-    may_go_on: &dyn Fn() -> bool,
-) -> Result<(), RestoreError> {
-    let unread = |source| RestoreError::Journal { partition, source };
-    let halt = |source| RestoreError::Halt { partition, source };
-    let bounds = journal.bounds(partition).map_err(unread)?;
-    chain.check_bounds(bounds.low, bounds.end).map_err(halt)?;
-    while chain.checkpoint().offset < bounds.end && may_go_on() {
-        let from = chain.checkpoint().offset;
-        let stored = journal.read(partition, from, READ_RECORDS, READ_BYTES).map_err(unread)?;
-        if stored.is_empty() {
-            return Err(halt(Halt::Truncated { offset: bounds.end, end: from }));
-        }
-        for stored in stored {
-            if chain.judge(stored.offset, &stored.record).map_err(halt)?.counts() {
-                state.take_in_record(stored.offset, &stored.record).map_err(halt)?;
-            }
-        }
-    }
-    Ok(())
 }

@@ -6,7 +6,7 @@ use rand::Rng as _;
 use tallybook_events::chain::Halt;
 
 use super::owner::{Ahead, Owner};
-use super::state::RestoreError;
+use super::restoring::RestoreError;
 use super::worker::PartitionStatus;
 use crate::inbox::Incoming;
 use crate::journal::JournalError;

@@ -94,11 +94,20 @@ pub(super) struct Shared {
     pub(super) feed: Option<Arc<dyn Feed>>,
     pub(super) snapshots: Option<Snapshots>,
     /// Commands that each partition was fed and that are not decided yet.
-    backlogs: Vec<AtomicUsize>,
+    backlogs: Vec<Backlog>,
     /// Decisions of ours that count.
     pub(super) counted: AtomicU64,
     workers: Vec<Sender<Input>>,
     statuses: Vec<Mutex<PartitionStatus>>,
+}
+
+/// Commands that a partition was fed and that are not decided yet.
+#[derive(Debug, Default)]
+struct Backlog {
+    /// On their way to the owner.
+    handed_over: AtomicUsize,
+    /// With the owner.
+    waiting: AtomicUsize,
 }
 
 impl fmt::Debug for Shared {
@@ -135,10 +144,13 @@ impl Shared {
         })
     }
 
-    pub(super) fn set_backlog(&self, partition: Partition, count: usize) {
-        let place = usize::try_from(partition.0).ok().and_then(|index| self.backlogs.get(index));
-        if let Some(place) = place {
-            place.store(count, Ordering::Relaxed);
+    fn backlog(&self, partition: Partition) -> Option<&Backlog> {
+        usize::try_from(partition.0).ok().and_then(|index| self.backlogs.get(index))
+    }
+
+    fn set_backlog(&self, partition: Partition, count: usize) {
+        if let Some(backlog) = self.backlog(partition) {
+            backlog.waiting.store(count, Ordering::Relaxed);
         }
     }
 
@@ -188,7 +200,7 @@ impl Processor {
         let count = workers.clamp(1, usize::try_from(partitions).unwrap_or(1).max(1));
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel()).unzip();
         let statuses = (0..partitions).map(|_| Mutex::new(PartitionStatus::Restoring)).collect();
-        let backlogs = (0..partitions).map(|_| AtomicUsize::new(0)).collect();
+        let backlogs = (0..partitions).map(|_| Backlog::default()).collect();
         let workers = senders;
         let shared = Arc::new(Shared {
             journal,
@@ -301,12 +313,16 @@ impl Owners for Feeding {
     }
 
     fn feed(&self, partition: Partition, session: u64, batch: Vec<Fed>) {
+        if let Some(backlog) = self.0.backlog(partition) {
+            backlog.handed_over.fetch_add(batch.len(), Ordering::Relaxed);
+        }
         self.tell(partition, Input::Fed(partition, session, batch));
     }
 
     fn backlog(&self, partition: Partition) -> usize {
-        let place = usize::try_from(partition.0).ok().and_then(|index| self.0.backlogs.get(index));
-        place.map_or(0, |place| place.load(Ordering::Relaxed))
+        self.0.backlog(partition).map_or(0, |backlog| {
+            backlog.handed_over.load(Ordering::Relaxed) + backlog.waiting.load(Ordering::Relaxed)
+        })
     }
 }
 
@@ -348,7 +364,12 @@ fn run(mut owners: Vec<Owner>, inputs: &Receiver<Input>) -> Vec<Owner> {
                     with(&mut owners, partition, |owner| owner.delivered(generation, deliveries));
                 }
                 Input::Fed(partition, session, batch) => {
-                    with(&mut owners, partition, |owner| owner.feed(session, batch));
+                    with(&mut owners, partition, |owner| {
+                        if let Some(backlog) = owner.shared.backlog(partition) {
+                            backlog.handed_over.fetch_sub(batch.len(), Ordering::Relaxed);
+                        }
+                        owner.feed(session, batch);
+                    });
                 }
                 Input::Want(partition, wanted) => {
                     with(&mut owners, partition, |owner| owner.want(wanted));

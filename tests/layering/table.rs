@@ -44,7 +44,7 @@ pub(super) const LAYERS: &[Layer] = &[
         may: &[],
         must_not: &[&DRIVERS, &WEB, &WORLD, OUTSIDE_OF_DECISIONS],
     },
-    Layer { modules: &["clock"], may: &[], must_not: &[&DRIVERS, &WEB, READ_SIDE] },
+    Layer { modules: &["clock", "arena"], may: &[], must_not: &[&DRIVERS, &WEB, READ_SIDE] },
     Layer {
         modules: &["journal", "inbox", "keys"],
         may: &["clock"],
@@ -75,7 +75,7 @@ pub(super) const LAYERS: &[Layer] = &[
     },
     Layer {
         modules: &["journal::kafka"],
-        may: &["journal", "kafka"],
+        may: &["journal", "kafka", "arena"],
         must_not: &[
             &["rusqlite", "tokio_postgres", "deadpool_postgres", "reqwest"],
             &WEB,
@@ -94,7 +94,7 @@ pub(super) const LAYERS: &[Layer] = &[
     // Its answers lie in the journal, which it reads by the port.
     Layer {
         modules: &["inbox::kafka"],
-        may: &["inbox", "journal", "kafka", "clock"],
+        may: &["inbox", "journal", "kafka", "arena", "clock"],
         must_not: &[
             &["rusqlite", "tokio_postgres", "deadpool_postgres", "reqwest"],
             &WEB,
@@ -103,7 +103,7 @@ pub(super) const LAYERS: &[Layer] = &[
     },
     Layer {
         modules: &["processor"],
-        may: &["decisions", "journal", "inbox", "clock"],
+        may: &["decisions", "journal", "inbox", "arena", "clock"],
         must_not: &[&DRIVERS, &WEB, READ_SIDE, &["clap"]],
     },
     Layer {

@@ -9,6 +9,40 @@ use crate::json::escape_pointer;
 /// Up to so many members are compared each with each; more are sorted.
 const FEW: usize = 12;
 
+/// Room for the names of a usual command.
+const USUAL_NAMES: usize = 24;
+/// Room for the levels of a usual command.
+const USUAL_LEVELS: usize = 8;
+
+/// A member's name, and what tells most names apart at a glance.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Name<'a> {
+    glance: u64,
+    text: Cow<'a, str>,
+}
+
+impl<'a> Name<'a> {
+    /// Reads a string in quotes. Two spellings of one name are one name.
+    fn of(quoted: &'a str) -> Self {
+        let text = unescaped(quoted);
+        Self { glance: glance(text.as_bytes()), text }
+    }
+}
+
+/// Gives the length and the ends of a name as one number: the first bytes, and the last ones.
+fn glance(name: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<3>()) {
+        bytes[..4].copy_from_slice(first);
+        bytes[4..7].copy_from_slice(last);
+    } else {
+        bytes[..name.len()].copy_from_slice(name);
+    }
+    // Cut short it still says the same of equal names.
+    bytes[7] = name.len().to_le_bytes()[0];
+    u64::from_le_bytes(bytes)
+}
+
 /// An object or array around the place of the scan.
 enum Level {
     /// An object; its names begin there in the list of all names.
@@ -21,8 +55,8 @@ enum Level {
 pub(super) fn first_repeated(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     // Names of all open objects, one object after the other.
-    let mut names: Vec<Cow<'_, str>> = Vec::new();
-    let mut levels: Vec<Level> = Vec::new();
+    let mut names: Vec<Name<'_>> = Vec::with_capacity(USUAL_NAMES);
+    let mut levels: Vec<Level> = Vec::with_capacity(USUAL_LEVELS);
     let mut name_is_next = false;
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
@@ -30,7 +64,7 @@ pub(super) fn first_repeated(text: &str) -> Option<String> {
             b'"' => {
                 let end = string_end(bytes, at);
                 if std::mem::take(&mut name_is_next) {
-                    names.push(unescaped(&text[at..=end]));
+                    names.push(Name::of(&text[at..=end]));
                 }
                 at = end;
             }
@@ -76,27 +110,28 @@ fn string_end(bytes: &[u8], at: usize) -> usize {
     bytes.len() - 1
 }
 
-/// Gives the text of a string in quotes. Two spellings of one name are one name.
+/// Gives the text of a string in quotes.
 fn unescaped(quoted: &str) -> Cow<'_, str> {
-    if quoted.contains('\\') {
-        serde_json::from_str::<String>(quoted).unwrap_or_default().into()
-    } else {
-        quoted.trim_matches('"').into()
+    let plain = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    match plain {
+        Some(plain) if !plain.as_bytes().contains(&b'\\') => plain.into(),
+        Some(_) | None => serde_json::from_str::<String>(quoted).unwrap_or_default().into(),
     }
 }
 
 /// Gives a name that is there twice. May sort the names.
-fn repeated<'a>(names: &mut [Cow<'a, str>]) -> Option<Cow<'a, str>> {
+fn repeated<'a>(names: &mut [Name<'a>]) -> Option<Cow<'a, str>> {
     if names.len() <= FEW {
         let again = |(at, name)| names.get(..at).is_some_and(|before| before.contains(name));
-        return names.iter().enumerate().find(|pair| again(*pair)).map(|(_, name)| name.clone());
+        let found = names.iter().enumerate().find(|pair| again(*pair));
+        return found.map(|(_, name)| name.text.clone());
     }
     names.sort_unstable();
-    names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0].clone())
+    names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0].text.clone())
 }
 
 /// Gives the pointer of a member of the object inside `levels`; `names` are those of the levels.
-fn pointer(levels: &[Level], names: &[Cow<'_, str>], member: &str) -> String {
+fn pointer(levels: &[Level], names: &[Name<'_>], member: &str) -> String {
     let mut pointer = String::new();
     for (at, level) in levels.iter().enumerate() {
         match level {
@@ -112,7 +147,7 @@ fn pointer(levels: &[Level], names: &[Cow<'_, str>], member: &str) -> String {
                 let before = &names[..next.unwrap_or(names.len())];
                 let name = before.last().expect("a value in an object has a name");
                 pointer.push('/');
-                pointer.push_str(&escape_pointer(name));
+                pointer.push_str(&escape_pointer(&name.text));
             }
         }
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde_json::value::RawValue;
 use tallybook_events::codec::{self, DecisionParts, Record};
 use tallybook_events::decision::Outcome;
+use tallybook_events::lean;
 use tallybook_events::versions;
 
 use crate::examples;
@@ -122,4 +123,13 @@ fn the_claim_record_is_read_and_written_as_it_was() {
     let stored = golden("ClaimRecord.v1");
     assert_eq!(codec::read(stored.as_bytes()).unwrap(), Record::Claim(examples::claim()));
     assert_eq!(String::from_utf8(codec::write_claim(&examples::claim())).unwrap(), stored);
+}
+
+#[test]
+fn a_record_says_the_same_to_who_reads_millions() {
+    for name in RECORDS {
+        let stored = golden(name);
+        let full = codec::read(stored.as_bytes()).unwrap();
+        assert_eq!(lean::read(stored.as_bytes()).unwrap(), full, "{name}");
+    }
 }

@@ -7,13 +7,14 @@ use tallybook_events::ids::{Actor, Origin};
 use tallybook_events::outside;
 use tallybook_events::time::Timestamp;
 
+use crate::arena::Arena;
 use crate::inbox::feed::{Dead, Fed, Letter};
 
 /// Longest reason that is noted of what is no command.
 const MAX_REASON: usize = 300;
 
-/// Reads what lies in the topic.
-pub(super) fn fed(message: &BorrowedMessage<'_>, now: Timestamp) -> Fed {
+/// Reads what lies in the topic; `arena` keeps commands as they are recorded.
+pub(super) fn fed(message: &BorrowedMessage<'_>, now: Timestamp, arena: &mut Arena) -> Fed {
     let offset = u64::try_from(message.offset()).expect("offsets count from 0");
     let payload = message.payload().unwrap_or_default();
     let at = message
@@ -22,8 +23,9 @@ pub(super) fn fed(message: &BorrowedMessage<'_>, now: Timestamp) -> Fed {
         .map_or(now, |millis| Timestamp::from_micros(millis.saturating_mul(1_000)));
     let letter = match command(payload, at) {
         Ok(command) => {
-            let json = serde_json::to_vec(&command).expect("a command is JSON");
-            Letter::Command { command: Box::new(command), json: Bytes::from(json) }
+            let (json, written) = arena.write(|text| serde_json::to_writer(text, &command));
+            written.expect("a command is JSON");
+            Letter::Command { command: Box::new(command), json }
         }
         Err(reason) => Letter::Dead(Dead {
             reason: reason.chars().take(MAX_REASON).collect::<String>().into(),

@@ -18,6 +18,7 @@ use tallybook_events::ids::Partition;
 use super::feed::{KafkaFeed, Wish};
 use super::group::{Group, Joining};
 use super::letters::fed;
+use crate::arena::Arena;
 use crate::clock::SharedClock;
 use crate::inbox::feed::{Fed, Owners};
 use crate::kafka::{ASK, Kafka, topics};
@@ -26,6 +27,13 @@ use crate::kafka::{ASK, Kafka, topics};
 const POLL: Duration = Duration::from_millis(20);
 /// Commands that are handed to an owner at a time.
 const BATCH: usize = 1_024;
+/// Commands that keep an owner busy. What is read beyond them only takes up memory, which is then cold
+/// when its turn comes: reading is slowed down,
+const BUSY: usize = 2_048;
+/// by so much at a time,
+const NAP: Duration = Duration::from_millis(1);
+/// and no longer at once: it never waits for an owner.
+const MOST_NAPS: u32 = 5;
 /// Commands that an owner may have waiting; beyond it the partition is paused,
 const MOST_WAITING: usize = 32_768;
 /// until it has no more than these.
@@ -86,6 +94,7 @@ impl Member {
             put_out: Vec::new(),
             clock,
             sessions: HashMap::new(),
+            arena: Arena::default(),
             again_at: None,
         };
         let thread = std::thread::Builder::new()
@@ -146,6 +155,8 @@ struct Reading {
     put_out: Vec<Instant>,
     clock: SharedClock,
     sessions: HashMap<Partition, Session>,
+    /// Where commands are kept.
+    arena: Arena,
     /// When what could not be read is begun anew.
     again_at: Option<Instant>,
 }
@@ -156,6 +167,7 @@ impl Reading {
             self.follow_wishes();
             self.balance();
             self.begin_again();
+            self.slow_down();
             if let Err(error) = self.read() {
                 tracing::error!(error = &error as &dyn std::error::Error, "the group is lost");
                 // There is no way back for this consumer.
@@ -301,6 +313,19 @@ impl Reading {
         }
     }
 
+    /// Rests a little while an owner has enough to do. A partition that is paused slows nobody down.
+    fn slow_down(&self) {
+        let busy = |(partition, session): (&Partition, &Session)| {
+            !session.paused && self.owners.backlog(*partition) > BUSY
+        };
+        for _ in 0..MOST_NAPS {
+            if !self.sessions.iter().any(busy) {
+                return;
+            }
+            std::thread::sleep(NAP);
+        }
+    }
+
     fn pause(&self, partition: Partition) {
         // An error says that it is not assigned any more.
         let _ = self.consumer.pause(&self.only(partition));
@@ -328,7 +353,7 @@ impl Reading {
                     if let Some(session) = self.sessions.get_mut(&partition) {
                         session.next = WireOffset::Offset(message.offset() + 1);
                     }
-                    let fed = fed(&message, self.clock.now());
+                    let fed = fed(&message, self.clock.now(), &mut self.arena);
                     batches.entry(partition).or_default().push(fed);
                 }
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(error),

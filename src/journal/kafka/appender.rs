@@ -38,21 +38,23 @@ const CLOSING: Duration = Duration::from_secs(35);
 struct Told {
     /// What is known of the records that were not told yet, oldest first.
     waiting: std::collections::VecDeque<Option<Delivery>>,
-    /// Number of the oldest of these.
-    first: u64,
+    /// Number of the oldest of these. Numbers go round, and are as wide as a pointer: librdkafka keeps
+    /// one beside each record.
+    first: usize,
     /// How many of these are known.
     heard: usize,
 }
 
 impl Told {
-    fn hand_over(&mut self) -> u64 {
-        self.waiting.push_back(None);
-        self.first + u64::try_from(self.waiting.len()).expect("a queue fits in memory") - 1
+    /// Takes note of so many records that are handed over now; gives the number of the first.
+    fn hand_over(&mut self, count: usize) -> usize {
+        let number = self.first.wrapping_add(self.waiting.len());
+        self.waiting.resize(self.waiting.len() + count, None);
+        number
     }
 
-    fn hear(&mut self, number: u64, delivery: Delivery) {
-        let place = number.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
-        if let Some(known) = place.and_then(|place| self.waiting.get_mut(place))
+    fn hear(&mut self, number: usize, delivery: Delivery) {
+        if let Some(known) = self.waiting.get_mut(number.wrapping_sub(self.first))
             && known.is_none()
         {
             *known = Some(delivery);
@@ -71,7 +73,7 @@ impl Told {
         while let Some(Some(delivery)) = self.waiting.front() {
             known.push(*delivery);
             self.waiting.pop_front();
-            self.first += 1;
+            self.first = self.first.wrapping_add(1);
             self.heard -= 1;
         }
         known
@@ -127,9 +129,9 @@ struct Hearing(Arc<Line>);
 impl ClientContext for Hearing {}
 
 impl ProducerContext for Hearing {
-    type DeliveryOpaque = Box<u64>;
+    type DeliveryOpaque = usize;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, number: Box<u64>) {
+    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
         let delivery = match result {
             // Reported as done and without an offset (librdkafka#4438): look.
             Ok(message) => {
@@ -138,7 +140,7 @@ impl ProducerContext for Hearing {
             Err(_) => Delivery::Unknown,
         };
         let mut told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.hear(*number, delivery);
+        told.hear(number, delivery);
         if told.is_due() {
             drop(told);
             self.0.tell();
@@ -218,17 +220,14 @@ impl KafkaAppender {
         Ok(Self { topic, partition, producer, line, opening, thread })
     }
 
-    fn send(&self, record: &Bytes) -> Result<(), JournalError> {
-        let number = self.line.told.lock().unwrap_or_else(PoisonError::into_inner).hand_over();
-        self.line.work.notify_one();
-        let mut sending =
-            BaseRecord::<(), [u8], Box<u64>>::with_opaque_to(&self.topic, Box::new(number))
-                .partition(self.partition)
-                .payload(record);
+    fn send(&self, number: usize, record: &Bytes) {
+        let mut sending = BaseRecord::<(), [u8], usize>::with_opaque_to(&self.topic, number)
+            .partition(self.partition)
+            .payload(record);
         let deadline = Instant::now() + ROOM;
         loop {
             match self.producer.send(sending) {
-                Ok(()) => return Ok(()),
+                Ok(()) => return,
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
                     if Instant::now() < deadline =>
                 {
@@ -243,8 +242,7 @@ impl KafkaAppender {
                         "a record was not sent"
                     );
                     let mut told = self.line.told.lock().unwrap_or_else(PoisonError::into_inner);
-                    told.hear(number, Delivery::Unknown);
-                    return Ok(());
+                    return told.hear(number, Delivery::Unknown);
                 }
             }
         }
@@ -256,7 +254,14 @@ impl Appender for KafkaAppender {
         if self.opening.closed.load(Ordering::Acquire) {
             return Err(JournalError::Closed);
         }
-        records.iter().try_for_each(|record| self.send(record))
+        let mut told = self.line.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = told.hand_over(records.len());
+        drop(told);
+        self.line.work.notify_one();
+        for (place, record) in records.iter().enumerate() {
+            self.send(first.wrapping_add(place), record);
+        }
+        Ok(())
     }
 }
 

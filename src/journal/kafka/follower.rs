@@ -11,6 +11,7 @@ use tallybook_events::ids::Partition;
 
 use super::reader::is_final;
 use super::{stored, unavailable, wire_offset, wire_partition};
+use crate::arena::Arena;
 use crate::journal::{Follower, JournalError, Stored};
 use crate::kafka::Kafka;
 
@@ -22,6 +23,7 @@ pub(super) struct KafkaFollower {
     consumer: BaseConsumer,
     topic: String,
     next: HashMap<Partition, Offset>,
+    arena: Arena,
     /// Whether the consumer gives nothing more until it is assigned anew.
     stuck: bool,
 }
@@ -34,7 +36,8 @@ impl KafkaFollower {
     ) -> Result<Self, JournalError> {
         let consumer: BaseConsumer = kafka.reader().create().map_err(unavailable)?;
         let next = from.into_iter().collect();
-        let follower = Self { consumer, topic: topic.to_owned(), next, stuck: false };
+        let (topic, arena) = (topic.to_owned(), Arena::default());
+        let follower = Self { consumer, topic, next, arena, stuck: false };
         follower.assign()?;
         Ok(follower)
     }
@@ -72,7 +75,8 @@ impl Follower for KafkaFollower {
             match self.consumer.poll(wait) {
                 Some(Ok(message)) => {
                     let partition = u32::try_from(message.partition()).expect("it is one of ours");
-                    let (partition, stored) = (Partition(partition), stored(&message));
+                    let (partition, stored) =
+                        (Partition(partition), stored(&message, &mut self.arena));
                     bytes += stored.record.len();
                     self.next.insert(partition, stored.offset + 1);
                     taken.push((partition, stored));

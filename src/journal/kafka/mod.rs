@@ -8,12 +8,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use rdkafka::error::KafkaError;
 use tallybook_events::chain::Offset;
 use tallybook_events::ids::Partition;
 
 use super::{Appender, Bounds, DeliverySink, Follower, Journal, JournalError, Stored};
+use crate::arena::Arena;
 use crate::kafka::{Kafka, topics};
 use appender::{KafkaAppender, Opening};
 use follower::KafkaFollower;
@@ -112,7 +112,7 @@ fn wire_offset(offset: Offset) -> i64 {
 }
 
 /// Gives what lies at a place of the log.
-fn stored(message: &impl rdkafka::Message) -> Stored {
+fn stored(message: &impl rdkafka::Message, arena: &mut Arena) -> Stored {
     let offset = Offset::try_from(message.offset()).expect("offsets count from 0");
-    Stored { offset, record: Bytes::copy_from_slice(message.payload().unwrap_or_default()) }
+    Stored { offset, record: arena.keep(message.payload().unwrap_or_default()) }
 }

@@ -1,6 +1,7 @@
 //! Reading at any offset, and asking where partitions end.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use tallybook_events::chain::Offset;
 use tallybook_events::ids::Partition;
 
 use super::{stored, unavailable, wire_offset, wire_partition};
+use crate::arena::Arena;
 use crate::journal::{Bounds, JournalError, Stored};
 use crate::kafka::{ASK, Kafka};
 
@@ -25,12 +27,15 @@ pub(super) struct Readers {
     topic: String,
     /// Asks where partitions end. It keeps them assigned, so that it hears of new leaders.
     asker: BaseConsumer,
+    /// Where partitions ended when that was asked last: up to there it need not be asked again.
+    ends: Box<[AtomicU64]>,
     idle: Mutex<Vec<Reader>>,
 }
 
 /// A consumer, and what it reads next.
 struct Reader {
     consumer: BaseConsumer,
+    arena: Arena,
     next: Option<(Partition, Offset)>,
 }
 
@@ -71,7 +76,8 @@ impl Readers {
         asker.assign(&all).map_err(unavailable)?;
         asker.pause(&all).map_err(unavailable)?;
         let (kafka, topic) = (kafka.clone(), topic.to_owned());
-        Ok(Self { kafka, topic, asker, idle: Mutex::default() })
+        let ends = (0..partitions).map(|_| AtomicU64::new(0)).collect();
+        Ok(Self { kafka, topic, asker, ends, idle: Mutex::default() })
     }
 
     pub(super) fn bounds(&self, partition: Partition) -> Result<Bounds, JournalError> {
@@ -81,7 +87,9 @@ impl Readers {
             match asked {
                 Ok((low, end)) if low >= 0 && end >= 0 => {
                     let offset = |wire: i64| Offset::try_from(wire).expect("it is not negative");
-                    return Ok(Bounds { low: offset(low), end: offset(end) });
+                    let bounds = Bounds { low: offset(low), end: offset(end) };
+                    self.end_of(partition).store(bounds.end, Ordering::Release);
+                    return Ok(bounds);
                 }
                 // A leader that was just elected does not know yet where the log ends: ask again.
                 Err(KafkaError::MetadataFetch(code))
@@ -97,6 +105,11 @@ impl Readers {
         }
     }
 
+    fn end_of(&self, partition: Partition) -> &AtomicU64 {
+        let place = usize::try_from(partition.0).expect("a number of 32 bits is a place");
+        &self.ends[place]
+    }
+
     pub(super) fn read(
         &self,
         partition: Partition,
@@ -104,7 +117,10 @@ impl Readers {
         max_records: usize,
         max_bytes: usize,
     ) -> Result<Vec<Stored>, JournalError> {
-        let end = self.bounds(partition)?.end;
+        let mut end = self.end_of(partition).load(Ordering::Acquire);
+        if from >= end {
+            end = self.bounds(partition)?.end;
+        }
         if from >= end || max_records == 0 {
             return Ok(Vec::new());
         }
@@ -127,9 +143,9 @@ impl Readers {
         }
         let taken = if idle.len() < MAX_IDLE { None } else { idle.pop() };
         drop(idle);
-        let consumer = match taken {
-            Some(reader) => reader.consumer,
-            None => self.kafka.reader().create().map_err(unavailable)?,
+        let (consumer, arena) = match taken {
+            Some(reader) => (reader.consumer, reader.arena),
+            None => (self.kafka.reader().create().map_err(unavailable)?, Arena::default()),
         };
         let mut from_here = TopicPartitionList::new();
         from_here
@@ -140,7 +156,7 @@ impl Readers {
             )
             .map_err(unavailable)?;
         consumer.assign(&from_here).map_err(unavailable)?;
-        Ok(Reader { consumer, next })
+        Ok(Reader { consumer, arena, next })
     }
 }
 
@@ -172,7 +188,7 @@ impl Reader {
         while next < end && read.len() < max_records && (read.is_empty() || bytes < max_bytes) {
             match self.consumer.poll(POLL) {
                 Some(Ok(message)) => {
-                    let stored = stored(&message);
+                    let stored = stored(&message, &mut self.arena);
                     next = stored.offset + 1;
                     bytes += message.payload_len();
                     read.push(stored);

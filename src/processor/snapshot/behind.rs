@@ -13,7 +13,7 @@ use tallybook_events::ids::Partition;
 use super::Snapshots;
 use crate::journal::Journal;
 use crate::processor::PartitionState;
-use crate::processor::state::restore_while;
+use crate::processor::restoring::restore_while;
 
 /// How often it is looked whether a snapshot is due.
 const LOOK: Duration = Duration::from_secs(1);
@@ -72,7 +72,7 @@ fn write(
     journal: &dyn Journal,
     snapshots: &Snapshots,
     partition: Partition,
-    go_on: &dyn Fn() -> bool,
+    go_on: &(dyn Fn() -> bool + Sync),
 ) {
     let (mut chain, mut state): (Chain, PartitionState) =
         snapshots.load(journal, partition).unwrap_or_default();
