@@ -3,6 +3,9 @@
 //! batch size, and over a journal that loses, delays, repeats and re-orders appends, while rivals take
 //! the partitions away.
 
+mod common;
+#[path = "common/kafka.rs"]
+mod broker;
 #[path = "common/postgres.rs"]
 mod database;
 
@@ -86,4 +89,31 @@ fn both_stores_have_the_same_rows() {
     assert_eq!(run["views"]["digest"].as_str().map(str::len), Some(64));
     assert_eq!(run["views"]["digest"], run["views_on_postgres"]["digest"]);
     assert_eq!(run["views"]["events"], run["views_on_postgres"]["events"]);
+}
+
+/// The same commands on both journals, folded into both stores: equal states, equal rows. A part of the
+/// run, on one partition: on Kafka a turn of each kind is a fifth of what is asked, and one more comes
+/// before it, as do sixty commands one at a time.
+#[test]
+fn both_journals_and_both_stores_come_to_the_same() {
+    let run = |at: &[&str], database: &str| {
+        let url = database::shared().database(database);
+        let options = ["--customers", "300", "--partitions", "1", "--views", "--postgres", &url];
+        [&options, at].concat().iter().map(|option| (*option).to_owned()).collect::<Vec<_>>()
+    };
+    let bench = |commands: &str, options: Vec<String>| {
+        bench_of(commands, &options.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let kafka = ["--kafka", broker::shared()];
+    let on_kafka = bench("24700", run(&kafka, "reference_kafka"));
+    let embedded = bench("30000", run(&["--journal", "sqlite"], "reference_embedded"));
+    assert_eq!(embedded["digest"].as_str().map(str::len), Some(64));
+    assert_eq!(on_kafka["digest"], embedded["digest"]);
+    assert_eq!(embedded["views"]["digest"].as_str().map(str::len), Some(64));
+    for views in
+        [&on_kafka["views"], &on_kafka["views_on_postgres"], &embedded["views_on_postgres"]]
+    {
+        assert_eq!(views["digest"], embedded["views"]["digest"]);
+        assert_eq!(views["events"], embedded["views"]["events"]);
+    }
 }

@@ -6,6 +6,7 @@
 //! transaction a turn. The state at the end must be that of a replay, and of the same commands decided
 //! without Kafka.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,7 @@ use tallybook_events::ids::Partition;
 use self::bare::Bare;
 use self::whole::Whole;
 use super::load::{Load, Pace};
+use super::models::{self, Models};
 use super::workload::{Generator, Workload};
 use super::{Arguments, PATIENCE, digest_of, replay, start};
 use crate::clock::{Clock as _, SystemClock};
@@ -30,6 +32,7 @@ use crate::kafka::{Kafka, topics};
 
 mod bare;
 mod whole;
+mod threads;
 
 /// Turns of each kind: the machine is noisy, and its noise should meet all.
 const ROUNDS: usize = 5;
@@ -58,6 +61,8 @@ struct KafkaReport {
     /// Commands of the topic whose decisions count, by the second.
     per_second: f64,
     cpu_ns_per_command: Option<f64>,
+    /// The same by threads of this process.
+    cpu_ns_by_thread: BTreeMap<String, f64>,
     /// One at a time, from handing a command over to its answer, judged by the reader rule.
     p50_us: u64,
     p99_us: u64,
@@ -76,11 +81,16 @@ struct KafkaReport {
     /// `p50_us` by `produce_p50_us`.
     p50_ratio: f64,
     transaction_p50_us: u64,
+    /// `p50_us` by `transaction_p50_us`.
+    transaction_p50_ratio: f64,
     /// Reading the journal into memory, records by the second.
     replay_per_second: f64,
     /// Reading its bytes and nothing else.
     journal_consume_per_second: f64,
     replay_ratio: f64,
+    views: Option<Models>,
+    /// The same in a database, where one is named: both have the same rows.
+    views_on_postgres: Option<Models>,
     digest: String,
 }
 
@@ -108,6 +118,7 @@ impl Spent {
 /// What the turns came to.
 struct Turns {
     owner: Spent,
+    owner_threads: BTreeMap<String, u64>,
     produce: Spent,
     consume: Spent,
     copy: Spent,
@@ -124,6 +135,7 @@ impl Turns {
             || Histogram::new_with_bounds(1, 600_000_000, 3).context("bounds of a histogram");
         Ok(Self {
             owner: Spent::default(),
+            owner_threads: BTreeMap::new(),
             produce: Spent::default(),
             consume: Spent::default(),
             copy: Spent::default(),
@@ -174,21 +186,24 @@ fn measure(
 ) -> anyhow::Result<KafkaReport> {
     let customers = arguments.customers.unwrap_or(arguments.commands / 100);
     let mut generator = Generator::new(workload(arguments), arguments.seed, customers);
+    let postgres = arguments.postgres.place()?;
     let in_turn = usize::try_from(arguments.commands)? / ROUNDS;
     ensure!(in_turn > ONE_AT_A_TIME, "a run on Kafka wants more commands");
     let mut bare = Bare::open(kafka)?;
-    let mut whole = Whole::start(kafka)?;
+    let whole = Whole::start(kafka)?;
     let mut turns = Turns::none()?;
     let mut commands = Vec::new();
     // The first turn warms everything up, and is not counted.
     for round in 0..=ROUNDS {
-        let (many, few) = (generator.take(in_turn), generator.take(ONE_AT_A_TIME));
+        let many = generator.take(in_turn);
         let mut warm_up = Turns::none()?;
         let turns = if round == 0 { &mut warm_up } else { &mut turns };
-        turn(&mut bare, &mut whole, turns, &many, &few)?;
+        turn(&mut bare, &whole, turns, &many)?;
         commands.extend(many);
-        commands.extend(few);
     }
+    let alone: Vec<_> = (0..=ROUNDS).map(|_| generator.take(ONE_AT_A_TIME)).collect();
+    one_at_a_time(&mut bare, &whole, &mut turns, &alone)?;
+    commands.extend(alone.into_iter().flatten());
     let (states, journal) = whole.stop();
     let digest = digest_of(&states);
     let customers = states.iter().map(|(_, state)| state.len()).sum();
@@ -208,6 +223,12 @@ fn measure(
         drop(replayed);
         reading.add(|| bare.read_journal(end))?;
     }
+    let views = if arguments.views {
+        let folder = tempfile::tempdir().context("making a temporary folder")?;
+        models::in_all_stores(&journal, folder.path(), postgres.as_ref())?
+    } else {
+        (None, None)
+    };
     Ok(report(Sums {
         arguments,
         brokers,
@@ -216,19 +237,17 @@ fn measure(
         counted: in_turn * ROUNDS,
         turns,
         journal: (end, replaying, reading),
+        views,
         digest,
     }))
 }
 
+fn json(command: &Command) -> anyhow::Result<Vec<u8>> {
+    serde_json::to_vec(command).context("a command is JSON")
+}
+
 /// Does each of the things once, one after the other.
-fn turn(
-    bare: &mut Bare,
-    whole: &mut Whole,
-    turns: &mut Turns,
-    many: &[Command],
-    few: &[Command],
-) -> anyhow::Result<()> {
-    let json = |command: &Command| serde_json::to_vec(command).context("a command is JSON");
+fn turn(bare: &mut Bare, whole: &Whole, turns: &mut Turns, many: &[Command]) -> anyhow::Result<()> {
     let many: Vec<Vec<u8>> = many.iter().map(json).collect::<anyhow::Result<_>>()?;
     turns.command_bytes = many.iter().map(Vec::len).sum::<usize>() / many.len().max(1);
     turns.produce.add(|| bare.produce(&many))?;
@@ -239,12 +258,29 @@ fn turn(
     turns.transactional.add(|| bare.copy_in_transactions(many.len(), TRANSACTION))?;
     let target = whole.target(many.len());
     whole.lay_out(&bare.kafka().topic(topics::COMMANDS), &many)?;
+    let before = threads::cpu_times();
     turns.owner.add(|| whole.wait_for(target, PATIENCE))?;
-    for command in few {
-        let record = json(command)?;
-        bare.produce_one(&record, &mut turns.produce_alone)?;
-        whole.one(command.clone(), &mut turns.alone)?;
-        bare.one_transaction(&record, &mut turns.transaction_alone)?;
+    threads::add(&mut turns.owner_threads, &before, &threads::cpu_times());
+    Ok(())
+}
+
+/// Does each of the things with one command at a time, beside a gateway. The first commands warm it up.
+fn one_at_a_time(
+    bare: &mut Bare,
+    whole: &Whole,
+    turns: &mut Turns,
+    rounds: &[Vec<Command>],
+) -> anyhow::Result<()> {
+    let asking = whole.asking()?;
+    for (round, commands) in rounds.iter().enumerate() {
+        let mut warm_up = Turns::none()?;
+        let turns = if round == 0 { &mut warm_up } else { &mut *turns };
+        for command in commands {
+            let record = json(command)?;
+            bare.produce_one(&record, &mut turns.produce_alone)?;
+            asking.one(command.clone(), &mut turns.alone)?;
+            bare.one_transaction(&record, &mut turns.transaction_alone)?;
+        }
     }
     Ok(())
 }
@@ -269,6 +305,7 @@ struct Sums<'a> {
     turns: Turns,
     /// Records of the journal, and what replaying and reading it took.
     journal: (u64, Spent, Spent),
+    views: (Option<Models>, Option<Models>),
     digest: String,
 }
 
@@ -289,6 +326,7 @@ fn report(sums: Sums<'_>) -> KafkaReport {
     let (replayed, consumed) = (rate(read, &replaying), rate(read, &reading));
     let (p50_us, produce_p50_us) =
         (turns.alone.value_at_quantile(0.5), turns.produce_alone.value_at_quantile(0.5));
+    let transaction_p50_us = turns.transaction_alone.value_at_quantile(0.5);
     KafkaReport {
         workload: workload(arguments).as_str(),
         seed: arguments.seed,
@@ -302,6 +340,11 @@ fn report(sums: Sums<'_>) -> KafkaReport {
         seconds: turns.owner.wall.as_secs_f64(),
         per_second,
         cpu_ns_per_command: cpu(&turns.owner),
+        cpu_ns_by_thread: turns
+            .owner_threads
+            .iter()
+            .map(|(name, spent)| (name.clone(), *spent as f64 / commands))
+            .collect(),
         p50_us,
         p99_us: turns.alone.value_at_quantile(0.99),
         floor_per_second,
@@ -314,10 +357,13 @@ fn report(sums: Sums<'_>) -> KafkaReport {
         produce_p50_us,
         produce_p99_us: turns.produce_alone.value_at_quantile(0.99),
         p50_ratio: p50_us as f64 / produce_p50_us as f64,
-        transaction_p50_us: turns.transaction_alone.value_at_quantile(0.5),
+        transaction_p50_us,
+        transaction_p50_ratio: p50_us as f64 / transaction_p50_us as f64,
         replay_per_second: replayed,
         journal_consume_per_second: consumed,
         replay_ratio: replayed / consumed,
+        views: sums.views.0,
+        views_on_postgres: sums.views.1,
         digest: sums.digest,
     }
 }

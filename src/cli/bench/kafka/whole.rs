@@ -1,4 +1,5 @@
-//! The product on Kafka, in this process: owners fed from the topic, and the way in that answers.
+//! The product on Kafka, in this process: owners fed from the topic, as `--roles processor` has them;
+//! and, for commands one at a time, the gateway's way in that answers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,8 +31,13 @@ pub(super) struct Whole {
     journal: Arc<dyn Journal>,
     handle: ProcessorHandle,
     member: Member,
-    inbox: KafkaInbox,
+    kafka: Kafka,
     transactions: BaseProducer,
+}
+
+/// The gateway's way to it.
+pub(super) struct Asking {
+    inbox: KafkaInbox,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -51,10 +57,7 @@ impl Whole {
             feed: Some(Arc::clone(&feed) as Arc<dyn Feed>),
             snapshots: None,
         })?;
-        let inbox = KafkaInbox::open(kafka, Arc::clone(&journal), Vec::new())?;
         let member = Member::join(kafka, "bench", &feed, handle.owners(), clock)?;
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let transactions = bare::transactional(kafka, "upstream")?;
         let deadline = Instant::now() + PATIENCE;
         while !handle.is_ready() {
@@ -65,7 +68,15 @@ impl Whole {
             );
             std::thread::park_timeout(Duration::from_millis(5));
         }
-        Ok(Self { journal, handle, member, inbox, transactions, runtime })
+        Ok(Self { journal, handle, member, kafka: kafka.clone(), transactions })
+    }
+
+    /// Opens the way in of a gateway, which follows the journal.
+    pub(super) fn asking(&self) -> anyhow::Result<Asking> {
+        let inbox = KafkaInbox::open(&self.kafka, Arc::clone(&self.journal), Vec::new())?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        Ok(Asking { inbox, runtime })
     }
 
     /// Puts commands into the topic, all visible at once.
@@ -88,6 +99,15 @@ impl Whole {
         Ok(())
     }
 
+    /// Stops it, and gives what it knew and the journal.
+    pub(super) fn stop(self) -> (States, Arc<dyn Journal>) {
+        let Self { journal, handle, member, .. } = self;
+        drop(member);
+        (handle.stop(PATIENCE), journal)
+    }
+}
+
+impl Asking {
     /// Sends one command and notes how long it took to be answered.
     pub(super) fn one(&self, command: Command, took: &mut Histogram<u64>) -> anyhow::Result<()> {
         let began = Instant::now();
@@ -97,13 +117,5 @@ impl Whole {
             answer.context("a command went unanswered")?;
         }
         Ok(())
-    }
-
-    /// Stops it, and gives what it knew and the journal.
-    pub(super) fn stop(self) -> (States, Arc<dyn Journal>) {
-        let Self { journal, handle, member, inbox, .. } = self;
-        drop(inbox);
-        drop(member);
-        (handle.stop(PATIENCE), journal)
     }
 }
