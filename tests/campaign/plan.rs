@@ -9,7 +9,7 @@ use rand::{Rng as _, SeedableRng as _};
 use crate::stage::BROKERS;
 
 /// Kills of a processor when nothing else is said,
-const KILLS: u64 = 10;
+const KILLS: u64 = 6;
 /// and of each broker.
 const BROKER_KILLS: u64 = 1;
 /// For so many kills of a processor, one is stopped in its tracks, and a broker is.
@@ -19,7 +19,7 @@ const KILLS_TO_A_FULL_DISK: u64 = 60;
 /// How often a gateway with its projector is killed, for so many kills of a processor.
 const KILLS_TO_A_FRONT: u64 = 5;
 /// Hand-overs whose time is taken: after SIGTERM and after a kill.
-const HAND_OVERS: (u64, u64) = (5, 3);
+const HAND_OVERS: (u64, u64) = (3, 3);
 
 /// One thing that is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

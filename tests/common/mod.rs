@@ -22,7 +22,7 @@ mod once;
 pub mod python;
 
 /// How long anything may take before a test gives up.
-pub const DEADLINE: Duration = Duration::from_mins(1);
+pub const DEADLINE: Duration = Duration::from_mins(2);
 /// How long to wait between two looks at a condition.
 const POLL: Duration = Duration::from_millis(5);
 /// The tenant of keys that a test does not name otherwise.

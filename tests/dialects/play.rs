@@ -1,5 +1,8 @@
 //! Plays the recordings of a dialect against a server of its own, and counts.
 
+use std::path::Path;
+use std::thread;
+
 use http::Method;
 
 use super::common::{Client, Reply, Server};
@@ -7,6 +10,12 @@ use super::keys::Keys;
 use super::ordered::Ordered;
 use super::pattern::{Kept, compare, fill, matches};
 use super::recorded::{Scenario, Send, Shown, Step, scenarios};
+
+/// Scenarios whose keys are made at a time.
+const AT_A_TIME: usize = 8;
+
+/// A scenario, its file, its tenant and its keys.
+type Prepared = (String, Scenario, String, Keys);
 
 /// Plays all scenarios of a dialect. At least so many of their pairs must be about the dialect, and one
 /// of these must be the vendor's own example.
@@ -17,15 +26,7 @@ pub(crate) async fn play(dialect: &str, at_least: usize) {
 /// The same, with further arguments of `serve`.
 pub(crate) async fn play_with(dialect: &str, at_least: usize, arguments: &[&str]) {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let prepared: Vec<(String, Scenario, String, Keys)> = scenarios(dialect)
-        .into_iter()
-        .enumerate()
-        .map(|(number, (file, scenario))| {
-            let tenant = format!("{dialect}-{number}");
-            let keys = Keys::make(folder.path(), arguments, &tenant, &scenario);
-            (file, scenario, tenant, keys)
-        })
-        .collect();
+    let prepared = tokio::task::block_in_place(|| prepare(dialect, folder.path(), arguments));
     let server = Server::start_in(folder.path(), arguments).await;
     let mut wrong = Vec::new();
     for (file, scenario, tenant, keys) in &prepared {
@@ -39,6 +40,27 @@ pub(crate) async fn play_with(dialect: &str, at_least: usize, arguments: &[&str]
     let counted = steps().filter(|step| step.counts).count();
     assert!(counted >= at_least, "{counted} pairs are recorded of {dialect}, not {at_least}");
     assert!(steps().any(|step| step.counts && step.seed), "{dialect}'s own example is missing");
+}
+
+/// Reads the scenarios and makes their keys, several at a time: on Kafka each waits for a while.
+fn prepare(dialect: &str, data: &Path, arguments: &[&str]) -> Vec<Prepared> {
+    let scenarios: Vec<_> = scenarios(dialect).into_iter().enumerate().collect();
+    let make = |(number, (file, scenario)): (usize, (String, Scenario))| {
+        let tenant = format!("{dialect}-{number}");
+        let keys = Keys::make(data, arguments, &tenant, &scenario);
+        (file, scenario, tenant, keys)
+    };
+    let mut prepared = Vec::with_capacity(scenarios.len());
+    let mut rest = scenarios.into_iter().peekable();
+    while rest.peek().is_some() {
+        let few: Vec<_> = rest.by_ref().take(AT_A_TIME).collect();
+        prepared.extend(thread::scope(|scope| {
+            let threads: Vec<_> = few.into_iter().map(|one| scope.spawn(|| make(one))).collect();
+            let done = threads.into_iter().map(|thread| thread.join().expect("keys are made"));
+            done.collect::<Vec<_>>()
+        }));
+    }
+    prepared
 }
 
 async fn play_one(
