@@ -111,8 +111,8 @@ def before_call(context, case, kwargs):
         headers.pop("Idempotency-Key", None)
     if "cursor" in query and operation in CURSORS:
         query["cursor"] = CURSORS[operation]
-    # A customer as it stood: at a version or at a time, not both.
-    if operation == "getCustomer" and "version" in query:
+    # A customer and its entitlements as they stood: at a version or at a time, not both.
+    if operation in ("getCustomer", "getEntitlements") and "version" in query:
         query.pop("as_of", None)
     # The tool loses the quotes of entity tags when it covers a schema.
     if headers.get("If-Match") == "":

@@ -165,7 +165,7 @@ const checks = {
             { ...topup, purchaseLimit: { interval: "month", intervalCount: 2, limit: 3 }, source },
           ],
           spendLimits: [{ ...billingControls.spendLimits[0], source }],
-          usageLimits: [{ ...billingControls.usageLimits[0], source }],
+          usageLimits: [{ ...billingControls.usageLimits[0], source, usage: 0 }],
           // The library adds what the vendor's server defaults to.
           usageAlerts: [{ ...billingControls.usageAlerts[0], basis: "balance", source }],
           overageAllowed: [{ ...billingControls.overageAllowed[0], source }],
