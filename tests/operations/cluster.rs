@@ -45,6 +45,7 @@ pub(crate) async fn serve(kafka: &Kafka, data: &Path, name: &str, roles: &str) -
 /// A record of a topic.
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
+    pub(crate) partition: i32,
     pub(crate) value: Value,
     pub(crate) headers: Vec<(String, String)>,
 }
@@ -82,5 +83,5 @@ fn read(message: &BorrowedMessage<'_>) -> Found {
     });
     let value = message.payload().unwrap_or_default();
     let value = serde_json::from_slice(value).unwrap_or_else(|_| Value::String(text(value)));
-    Found { value, headers }
+    Found { partition: message.partition(), value, headers }
 }
