@@ -10,7 +10,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -22,6 +22,8 @@ use disk::SmallDisk;
 
 #[path = "containers.rs"]
 mod containers;
+#[path = "jars.rs"]
+mod jars;
 #[path = "ports.rs"]
 mod ports;
 #[path = "secured.rs"]
@@ -30,6 +32,7 @@ mod secured;
 mod disk;
 
 use containers::Container;
+use jars::java;
 pub(crate) use ports::free_ports;
 
 /// The variable that names a Kafka to be used instead of one that is started here.
@@ -357,35 +360,6 @@ fn configure(
 /// Gives where a broker has its files.
 fn logs(folder: &Path, place: usize) -> PathBuf {
     folder.join(format!("logs-{place}"))
-}
-
-/// Gives the command of a JVM with the broker's jars.
-fn java() -> Command {
-    let mut command = Command::new("java");
-    command
-        .args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"])
-        .arg(format!("{}/*", jars().display()));
-    command
-}
-
-/// Resolves the broker's jars, once for all tests.
-fn jars() -> PathBuf {
-    static RESOLVING: Mutex<()> = Mutex::new(());
-    let _one_at_a_time = RESOLVING.lock().unwrap_or_else(PoisonError::into_inner);
-    let pom = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kafka/pom.xml");
-    let jars = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kafka-4.1.0");
-    if jars.join("complete").exists() {
-        return jars;
-    }
-    let lacks = "tests of Kafka need a broker: set TALLYBOOK_TEST_KAFKA, or have java and mvn";
-    let mut maven = Command::new("mvn");
-    maven.args(["-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-f"]);
-    maven.arg(pom).arg(format!("-DoutputDirectory={}", jars.display()));
-    let output = maven.output().unwrap_or_else(|error| panic!("{lacks} (mvn: {error})"));
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{lacks} (mvn: {said})");
-    fs::write(jars.join("complete"), "").expect("the folder of build results can be written");
-    jars
 }
 
 #[expect(clippy::disallowed_methods, reason = "the tests' own switch, no setting of the product")]
