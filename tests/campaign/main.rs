@@ -39,6 +39,8 @@ const SESSION: Duration = Duration::from_secs(6);
 const LEAVING: Duration = Duration::from_secs(2);
 /// and when it is killed.
 const TAKING_OVER: Duration = SESSION.saturating_add(LEAVING);
+/// Fewest answers to them that show anything.
+const FEWEST: u64 = 1_500;
 /// Clients that write to all customers, and their pause between two commands.
 const CLIENTS: (u64, Duration) = (6, Duration::from_millis(60));
 
@@ -57,7 +59,7 @@ async fn whoever_ends_no_command_is_lost_or_doubled_and_others_go_on_in_time() {
         campaign.act(deed).await;
     }
     let Play { mut stage, probes, left, killed, .. } = campaign;
-    assert!(writers.told() > 0, "clients were answered meanwhile");
+    assert!(writers.told() > FEWEST, "{} answers are too few to show anything", writers.told());
     let mut told = writers.finish().await;
     told.extend(probes.finish().await);
     let published = tokio::task::block_in_place(|| upstream.finish());
